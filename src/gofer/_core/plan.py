@@ -1,0 +1,190 @@
+"""Jobs -> Plan: integer indices, counts of needs, dependents, layers, and every check.
+
+Compiled once, executed many times, in O(jobs + needs). No recursion: the depth of a graph
+is bounded by memory alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from gofer._core.states import READY, WAITING
+from gofer.errors import CycleError, DuplicateNameError, JobDefinitionError, UnknownNeedError
+
+THREADS, LOOP = 0, 1
+"""The lanes: which world runs a job. A sync job goes to a thread, an async one to the loop."""
+
+
+class Plan:
+    """A checked graph of jobs, as integers.
+
+    Attributes:
+        names: Index -> name, in the manager's order.
+        index: Name -> index.
+        needs: Index -> indices of the jobs that it needs, without repeats.
+        need_counts: Index -> how many needs it has.
+        dependents: Index -> indices of the jobs that need it.
+        lanes: Index -> lane.
+        roots: Lane -> indices of the jobs without needs, in order.
+        layers: The jobs by earliest possible start; computed when first asked for.
+    """
+
+    __slots__ = (
+        "_layers",
+        "dependents",
+        "first_states",
+        "index",
+        "lanes",
+        "names",
+        "need_counts",
+        "needs",
+        "roots",
+        "size",
+    )
+
+    def __init__(
+        self, names: Sequence[str], needs: Sequence[Sequence[str]], lanes: bytes | None = None
+    ) -> None:
+        """Compile and check.
+
+        Args:
+            names: One name for each job.
+            needs: For each job, the names of the jobs that it needs; repeats are allowed.
+            lanes: For each job, its lane; None means THREADS for all.
+
+        Raises:
+            JobDefinitionError: A name is not a string or is empty.
+            DuplicateNameError: Two names are equal after Unicode normalisation.
+            UnknownNeedError: A need that no job provides.
+            CycleError: Jobs that need each other in a circle.
+        """
+        self.size = len(names)
+        self.names = list(names)
+        self.index = _index(self.names)
+        self.lanes = bytes(self.size) if lanes is None else lanes
+        self.needs = [self._indices(i, wanted) for i, wanted in enumerate(needs)]
+        self.need_counts = [len(each) for each in self.needs]
+        self.dependents = _dependents(self.needs)
+        self.first_states = bytearray(WAITING if count else READY for count in self.need_counts)
+        self.roots = self._roots()
+        self._layers: list[list[int]] | None = None
+        if len(self.roots[THREADS]) + len(self.roots[LOOP]) < self.size:
+            self.layers()  # finds a circle, if there is one
+
+    def _indices(self, i: int, wanted: Sequence[str]) -> tuple[int, ...]:
+        if not wanted:
+            return ()
+        index = self.index
+        try:
+            found = tuple([index[name] for name in wanted])
+        except KeyError:
+            for name in wanted:
+                if name not in index:
+                    raise UnknownNeedError(
+                        self.names[i], name, nearest(name, self.names)
+                    ) from None
+            raise
+        return found if len(found) == 1 else tuple(dict.fromkeys(found))
+
+    def _roots(self) -> tuple[list[int], list[int]]:
+        roots: tuple[list[int], list[int]] = ([], [])
+        for i, count in enumerate(self.need_counts):
+            if not count:
+                roots[self.lanes[i]].append(i)
+        return roots
+
+    def layers(self) -> list[list[int]]:
+        """Return the jobs by earliest possible start: what can run together stands together."""
+        if self._layers is None:
+            self._layers = self._find_layers()
+        return self._layers
+
+    def _find_layers(self) -> list[list[int]]:
+        left = list(self.need_counts)
+        layer = [i for i, count in enumerate(left) if not count]
+        layers = []
+        seen = 0
+        while layer:
+            layers.append(layer)
+            seen += len(layer)
+            following = []
+            for i in layer:
+                for j in self.dependents[i]:
+                    left[j] -= 1
+                    if not left[j]:
+                        following.append(j)
+            following.sort()
+            layer = following
+        if seen < self.size:
+            raise CycleError(self._find_cycle(left))
+        return layers
+
+    def _find_cycle(self, left: list[int]) -> tuple[str, ...]:
+        """Walk needs that were never met until a job comes again; then read the walk forwards."""
+        i = next(j for j, count in enumerate(left) if count)
+        seen: dict[int, int] = {}
+        walk: list[int] = []
+        while i not in seen:
+            seen[i] = len(walk)
+            walk.append(i)
+            i = next(j for j in self.needs[i] if left[j])
+        circle = walk[seen[i] :]
+        start = circle.index(min(circle))  # begin where the manager's order begins
+        circle = circle[start:] + circle[:start]
+        names = [self.names[j] for j in circle]
+        return (*names, names[0])
+
+    def closure(self, wanted: Iterable[int]) -> set[int]:
+        """Return the given jobs and all that they need, directly or not."""
+        found = set(wanted)
+        stack = list(found)
+        while stack:
+            for j in self.needs[stack.pop()]:
+                if j not in found:
+                    found.add(j)
+                    stack.append(j)
+        return found
+
+
+def _index(names: list[str]) -> dict[str, int]:
+    index = dict(zip(names, range(len(names)), strict=True))
+    for name in names:
+        if not isinstance(name, str) or not name:
+            raise JobDefinitionError(str(name), "a name must be a string that is not empty")
+    if len(index) < len(names):
+        seen: set[str] = set()
+        for name in names:
+            if name in seen:
+                raise DuplicateNameError(name)
+            seen.add(name)
+    unusual = [name for name in names if not name.isascii()]
+    if unusual:
+        from unicodedata import normalize
+
+        seen = {name for name in names if name.isascii()}
+        for name in unusual:
+            plain = normalize("NFKC", name)
+            if plain in seen:
+                raise DuplicateNameError(name)
+            seen.add(plain)
+    return index
+
+
+def _dependents(needs: list[tuple[int, ...]]) -> list[tuple[int, ...]]:
+    found: list[list[int] | None] = [None] * len(needs)
+    for i, each in enumerate(needs):
+        for j in each:
+            there = found[j]
+            if there is None:
+                found[j] = [i]
+            else:
+                there.append(i)
+    return [() if each is None else tuple(each) for each in found]
+
+
+def nearest(name: str, names: Iterable[str]) -> str | None:
+    """Return the name that the person most likely meant, or None."""
+    from difflib import get_close_matches
+
+    found = get_close_matches(name, names, n=1)
+    return found[0] if found else None

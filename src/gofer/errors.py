@@ -1,0 +1,216 @@
+"""Every error that Gofer raises, and the one safe way to print somebody else's.
+
+Facts are attributes; the positional arguments of each error are those facts, so all of them
+pickle. No message contains a param's contents.
+"""
+
+from __future__ import annotations
+
+
+def describe(error: BaseException) -> str:
+    """Return ``TypeName: text`` for any exception, also for one whose ``__str__`` raises."""
+    name = type(error).__name__
+    try:
+        text = str(error)
+    except BaseException:  # a hostile __str__ may raise anything, SystemExit included
+        return f"<unprintable {name}>"
+    first_line = text.partition("\n")[0]
+    return f"{name}: {first_line}" if first_line else name
+
+
+class GoferError(Exception):
+    """The base of Gofer's own errors."""
+
+
+class PlanError(GoferError, ValueError):
+    """A manager or one of its jobs was refused before anything ran."""
+
+
+class CycleError(PlanError):
+    """Jobs need each other in a circle.
+
+    Attributes:
+        cycle: The names along the circle; the first stands again at the end.
+    """
+
+    def __init__(self, cycle: tuple[str, ...]) -> None:
+        super().__init__(cycle)
+        self.cycle = cycle
+
+    def __str__(self) -> str:
+        return f"jobs need each other in a circle: {' -> '.join(self.cycle)}"
+
+
+class UnknownNeedError(PlanError):
+    """A job needs a job that the manager does not have.
+
+    Attributes:
+        job: The job that was refused.
+        need: The name that no job has.
+        suggestion: The nearest name of a job in the manager, or None.
+    """
+
+    def __init__(self, job: str, need: str, suggestion: str | None = None) -> None:
+        super().__init__(job, need, suggestion)
+        self.job, self.need, self.suggestion = job, need, suggestion
+
+    def __str__(self) -> str:
+        hint = f"; did you mean {self.suggestion!r}?" if self.suggestion else ""
+        return f"job {self.job!r} needs {self.need!r}, which no job provides{hint}"
+
+
+class DuplicateNameError(PlanError):
+    """Two jobs of a manager have the same name (after Unicode normalisation).
+
+    Attributes:
+        job: The name.
+    """
+
+    def __init__(self, job: str) -> None:
+        super().__init__(job)
+        self.job = job
+
+    def __str__(self) -> str:
+        return f"two jobs are named {self.job!r}; give one another name: job(fn, name=...)"
+
+
+class JobDefinitionError(PlanError, TypeError):
+    """A job cannot be one: a generator function, a wrong signature, a bad name.
+
+    Attributes:
+        job: The job's name, as far as it is known.
+        reason: What is wrong and what to write instead.
+    """
+
+    def __init__(self, job: str, reason: str) -> None:
+        super().__init__(job, reason)
+        self.job, self.reason = job, reason
+
+    def __str__(self) -> str:
+        return f"job {self.job!r}: {self.reason}"
+
+
+class LimitError(PlanError):
+    """A limit is not a whole number of at least 1.
+
+    Attributes:
+        owner: Whose limit it is, such as ``manager 'page'``.
+        limit: What was given.
+    """
+
+    def __init__(self, owner: str, limit: object) -> None:
+        super().__init__(owner, limit)
+        self.owner, self.limit = owner, limit
+
+    def __str__(self) -> str:
+        return (
+            f"{self.owner}: limit must be a whole number of at least 1, or None for no limit; "
+            f"got {self.limit!r}"
+        )
+
+
+class TypeHintError(PlanError, TypeError):
+    """The type hints at the two ends of a need contradict each other.
+
+    Attributes:
+        contradictions: One sentence for each need.
+    """
+
+    def __init__(self, contradictions: tuple[str, ...]) -> None:
+        super().__init__(contradictions)
+        self.contradictions = contradictions
+
+    def __str__(self) -> str:
+        return "\n".join(self.contradictions)
+
+
+class FrozenError(GoferError, RuntimeError):
+    """A job was added to a manager that has been executed already."""
+
+
+class GroupClosed(GoferError, RuntimeError):
+    """A group was entered twice, or used before its block or after it."""
+
+
+class RunningLoopError(GoferError, RuntimeError):
+    """A blocking call was made on a running event loop; the message has the line to write."""
+
+
+class InvalidTransition(GoferError, RuntimeError):
+    """The core was told something that cannot have happened; nothing was changed."""
+
+
+class JobPanic(GoferError):
+    """A job failed with something that is not an ordinary exception; see ``__cause__``.
+
+    Attributes:
+        job: The job's name.
+        reason: The original, as text; the original itself is ``__cause__``.
+    """
+
+    def __init__(self, job: str, reason: str = "") -> None:
+        super().__init__(job, reason)
+        self.job, self.reason = job, reason
+
+    def __str__(self) -> str:
+        return f"job {self.job!r} panicked: {self.reason}"
+
+
+class NotAwaitedError(GoferError, TypeError):
+    """A sync job returned something that wants to be awaited.
+
+    Attributes:
+        job: The job's name.
+        kind: The name of the returned object's type.
+    """
+
+    def __init__(self, job: str, kind: str) -> None:
+        super().__init__(job, kind)
+        self.job, self.kind = job, kind
+
+    def __str__(self) -> str:
+        return (
+            f"job {self.job!r} returned a {self.kind}: is it async? "
+            f"Write `async def` and `return await ...`"
+        )
+
+
+class NoResult(GoferError, KeyError):
+    """A job has no result.
+
+    Attributes:
+        job: The name that was asked for.
+        reason: Why there is none.
+    """
+
+    def __init__(self, job: str, reason: str) -> None:
+        super().__init__(job, reason)
+        self.job, self.reason = job, reason
+
+    def __str__(self) -> str:
+        return f"job {self.job!r} has no result: {self.reason}"
+
+
+class DeadlineExceeded(GoferError, TimeoutError):
+    """The deadline of a context has passed."""
+
+    def __init__(self, message: str = "the deadline has passed") -> None:
+        super().__init__(message)
+
+
+class Cancelled(BaseException):  # noqa: N818  as asyncio.CancelledError: not an Exception
+    """A context was cancelled. A BaseException, so that ``except Exception`` lets it through.
+
+    Attributes:
+        cause: What ``Context.cancel`` was given, or None.
+    """
+
+    def __init__(self, cause: object = None) -> None:
+        super().__init__(cause)
+        self.cause = cause
+
+    def __str__(self) -> str:
+        if self.cause is None:
+            return "the context was cancelled"
+        text = describe(self.cause) if isinstance(self.cause, BaseException) else str(self.cause)
+        return f"the context was cancelled: {text}"
