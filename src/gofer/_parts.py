@@ -7,8 +7,11 @@ simulation can put its own in their place. Which ready job goes next is decided 
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
+from types import SimpleNamespace
+from typing import Any
 
 clock = time.monotonic
 """Seconds on a clock that never goes back. Replace it before a run starts, not during one."""
@@ -17,3 +20,23 @@ clock = time.monotonic
 def start_thread(thread: threading.Thread) -> None:
     """Start a thread; raise RuntimeError where the system refuses one."""
     thread.start()
+
+
+def running_loop() -> Any:
+    """Return the event loop that runs in this thread, or None; never imports asyncio."""
+    events = sys.modules.get("asyncio.events")
+    find = getattr(events, "_get_running_loop", None)  # None while asyncio is half imported
+    return find() if find else None
+
+
+def report_unraisable(error: BaseException, message: str, where: object) -> None:
+    """Hand an error that nobody can receive to ``sys.unraisablehook``."""
+    sys.unraisablehook(
+        SimpleNamespace(  # type: ignore[arg-type]  # the hook's own type cannot be built
+            exc_type=type(error),
+            exc_value=error,
+            exc_traceback=error.__traceback__,
+            err_msg=message,
+            object=where,
+        )
+    )

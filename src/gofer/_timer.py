@@ -1,0 +1,114 @@
+"""One timer thread for every deadline of the process; it exists only while one is pending.
+
+An entry is a list ``[at, number, call]``; ``call`` becomes None when the entry is dropped, so
+dropping costs nothing and needs no lock (a garbage collection may do it at any moment).
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+from heapq import heapify, heappop, heappush
+from itertools import count
+from typing import Any
+
+from gofer import _parts
+
+_LINGER = 1.0  # seconds that the thread stays without entries, so that bursts reuse it
+_LONGEST = 3600.0  # seconds; lock.acquire refuses timeouts beyond some hundred years
+
+Entry = list[Any]
+
+
+class Timer:
+    """Calls back at given times, on one thread named ``gofer:timer``.
+
+    Thread safety: all methods may be called from any thread. The lock is reentrant, because
+    a signal handler may create a context while its own thread is in here.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()
+        self._heap: list[Entry] = []
+        self._numbers = count()
+        self._compact_at = 64
+        self._thread: threading.Thread | None = None
+        self._gate = threading.Lock()
+        self._gate.acquire()
+        self._poked = False
+        self._wakes_at = 0.0
+
+    def add(self, at: float, call: Callable[[], object]) -> Entry:
+        """Arrange ``call()`` at ``at`` on the clock; return the entry, for ``drop``."""
+        entry: Entry = [at, next(self._numbers), call]
+        with self._lock:
+            if len(self._heap) >= self._compact_at:
+                self._heap = [each for each in self._heap if each[2] is not None]
+                heapify(self._heap)
+                self._compact_at = max(64, 2 * len(self._heap))
+            heappush(self._heap, entry)
+            if self._thread is None:
+                self._start()
+            elif at < self._wakes_at and not self._poked:
+                self._poked = True
+                self._gate.release()
+        return entry
+
+    @staticmethod
+    def drop(entry: Entry) -> None:
+        """Forget an entry; it is not called unless it is being called right now."""
+        entry[2] = None
+
+    def _start(self) -> None:
+        self._wakes_at = 0.0  # it looks at the heap before it sleeps
+        thread = threading.Thread(target=self._serve, name="gofer:timer", daemon=True)
+        self._thread = thread
+        try:
+            _parts.start_thread(thread)
+        except RuntimeError:
+            # No thread to be had: deadlines are still seen by everyone who asks the context,
+            # and the next entry tries again.
+            self._thread = None
+
+    def _serve(self) -> None:
+        woken = idle = False
+        while True:
+            with self._lock:
+                if woken:
+                    self._poked = False
+                now = _parts.clock()
+                due = self._take_due(now)
+                sleep = _LINGER
+                if self._heap:
+                    sleep = min(self._heap[0][0] - now, _LONGEST)
+                elif not due:
+                    if idle:
+                        self._thread = None
+                        return
+                self._wakes_at = 0.0 if due else now + sleep
+                idle = not self._heap
+            for call in due:
+                _call(call)
+            woken = not due and self._gate.acquire(timeout=sleep)
+
+    def _take_due(self, now: float) -> list[Callable[[], object]]:
+        due = []
+        heap = self._heap
+        while heap and (heap[0][2] is None or heap[0][0] <= now):
+            entry = heappop(heap)
+            call, entry[2] = entry[2], None
+            if call is not None:
+                due.append(call)
+        return due
+
+
+def _call(call: Callable[[], object]) -> None:
+    try:
+        call()
+    except BaseException as error:
+        _parts.report_unraisable(error, "a deadline's callback failed", call)
+
+
+timer = Timer()
+os.register_at_fork(after_in_child=timer.__init__)  # type: ignore[misc]
