@@ -1,0 +1,34 @@
+"""Gofer runs named jobs concurrently and brings back one clear answer.
+
+``JobManager`` runs a fixed set of jobs, each as soon as what it needs has ended; ``Group`` and
+``AsyncGroup`` take jobs while they run; ``map`` and ``amap`` run one function over many items.
+``Context`` carries cancellation, a deadline and values.
+
+Importing this loads neither asyncio nor multiprocessing.
+"""
+
+from gofer._context import Context, current_context
+from gofer._job import FunctionJob, Job, job
+from gofer._manager import JobManager
+from gofer._run import JobRecord, Run
+from gofer.errors import (
+    Cancelled,
+    CycleError,
+    DeadlineExceeded,
+    DuplicateNameError,
+    FrozenError,
+    GoferError,
+    GroupClosed,
+    InvalidTransition,
+    JobDefinitionError,
+    JobPanic,
+    LimitError,
+    NoResult,
+    NotAwaitedError,
+    PlanError,
+    RunningLoopError,
+    TypeHintError,
+    UnknownJobError,
+    UnknownNeedError,
+)
+from gofer.observers import Observer

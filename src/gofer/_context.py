@@ -18,7 +18,7 @@ from typing import Any
 
 from gofer import _parts
 from gofer._timer import Entry, timer
-from gofer.errors import Cancelled, DeadlineExceeded, RunningLoopError
+from gofer.errors import Cancelled, DeadlineExceeded, RunningLoopError, describe
 
 _numbers = count()
 _CURRENT: ContextVar[Context | None] = ContextVar("gofer_context", default=None)
@@ -60,6 +60,7 @@ class Context:
         "_outcome",
         "_parent",
         "_values",
+        "depth",
     )
 
     def __init__(
@@ -72,10 +73,12 @@ class Context:
         self._begin(None, timeout, deadline, values)
 
     def _begin(self, parent: Context | None, timeout: Any, deadline: Any, values: Any) -> None:
-        # _outcome holds at most one entry: {"cause": (cause, whether the deadline was it)}.
-        self._outcome: dict[str, tuple[object, bool]] = {}
+        # _outcome holds at most one entry: {"cause": [cause, whether the deadline was it]}. The
+        # list is shared with every context below that it cancelled: see _forget_cause.
+        self._outcome: dict[str, list[Any]] = {}
         self._calls: dict[int, Any] = {}  # number -> callback, or weak reference to a child
         self._parent = parent
+        self.depth = 0 if parent is None else parent.depth
         self._number = next(_numbers)
         self._entry: Entry | None = None
         inherited = None if parent is None else parent._deadline
@@ -111,7 +114,7 @@ class Context:
         calls, number = self._calls, child._number
         calls[number] = weakref.ref(child, lambda _: calls.pop(number, None))
         if self.cancelled:
-            child._settle(*self._outcome["cause"])
+            child._settle(self._outcome["cause"])
 
     def child(
         self,
@@ -138,14 +141,13 @@ class Context:
         Args:
             cause: Why, for whoever asks ``cause``: an exception or anything else.
         """
-        self._settle(cause, False)
+        self._settle([cause, False])
 
     def _expire(self) -> None:
-        self._settle(DeadlineExceeded(), True)
+        self._settle([DeadlineExceeded(), True])
 
-    def _settle(self, cause: object, by_deadline: bool) -> None:
-        mine = (cause, by_deadline)
-        if self._outcome.setdefault("cause", mine) is not mine:
+    def _settle(self, outcome: list[Any]) -> None:
+        if self._outcome.setdefault("cause", outcome) is not outcome:
             return
         if self._entry is not None:
             timer.drop(self._entry)
@@ -157,19 +159,29 @@ class Context:
                 _, call = calls.popitem()
             except KeyError:  # somebody else took the last one
                 return
-            self._tell(call, cause, by_deadline)
+            self._tell(call, outcome)
 
     @staticmethod
-    def _tell(call: Any, cause: object, by_deadline: bool) -> None:
+    def _tell(call: Any, outcome: list[Any]) -> None:
         if type(call) is weakref.ReferenceType:
             child = call()
             if child is not None:
-                child._settle(cause, by_deadline)
+                child._settle(outcome)
             return
         try:
             call()
         except BaseException as error:
             _parts.report_unraisable(error, "an on_cancel callback failed", call)
+
+    def _forget_cause(self) -> None:
+        """Keep an error's text instead of the error, here and in all that it cancelled.
+
+        Called when a run is over: the error's traceback holds the jobs' frames, and those hold
+        their contexts, so the error would keep itself alive.
+        """
+        outcome = self._outcome.get("cause")
+        if outcome is not None and isinstance(outcome[0], BaseException) and not outcome[1]:
+            outcome[0] = describe(outcome[0])
 
     @property
     def cancelled(self) -> bool:
@@ -251,7 +263,7 @@ class Context:
         calls, number = self._calls, next(_numbers)
         calls[number] = call
         if self.cancelled and calls.pop(number, None) is not None:
-            self._tell(call, None, False)
+            self._tell(call, [])
         return lambda: calls.pop(number, None) and None
 
     def value(self, key: Any, default: Any = None) -> Any:

@@ -59,6 +59,23 @@ class UnknownNeedError(PlanError):
         return f"job {self.job!r} needs {self.need!r}, which no job provides{hint}"
 
 
+class UnknownJobError(PlanError, KeyError):
+    """Somebody asked a manager for a job that it does not have.
+
+    Attributes:
+        job: The name that no job has.
+        suggestion: The nearest name of a job in the manager, or None.
+    """
+
+    def __init__(self, job: str, suggestion: str | None = None) -> None:
+        super().__init__(job, suggestion)
+        self.job, self.suggestion = job, suggestion
+
+    def __str__(self) -> str:
+        hint = f"; did you mean {self.suggestion!r}?" if self.suggestion else ""
+        return f"the manager has no job {self.job!r}{hint}"
+
+
 class DuplicateNameError(PlanError):
     """Two jobs of a manager have the same name (after Unicode normalisation).
 

@@ -8,11 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from gofer._core.lanes import LOOP, THREADS
 from gofer._core.states import READY, WAITING
 from gofer.errors import CycleError, DuplicateNameError, JobDefinitionError, UnknownNeedError
-
-THREADS, LOOP = 0, 1
-"""The lanes: which world runs a job. A sync job goes to a thread, an async one to the loop."""
 
 
 class Plan:

@@ -1,8 +1,7 @@
 """One run of a plan: what may start now, what a failure stops, which error is first.
 
 The driver tells what happened, with the time (seconds from the run's start), and takes what
-may start. A refused call changes nothing. Nothing here is thread safe: the driver holds
-its lock around each call.
+may start. A refused call changes nothing.
 
     WAITING --last need ended--> READY --take--> RUNNING --ended--> an outcome
 
@@ -13,58 +12,52 @@ more, and the run is finished when nothing runs.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from heapq import heappop, heappush
 
+from gofer._core.lanes import LOOP, NOTHING, THREADS, Lanes
 from gofer._core.plan import Plan
 from gofer._core.states import (
-    CANCELLED,
     FAILED,
+    LETS_DEPENDENTS_START,
     NAMES,
     NOT_STARTED,
     OUTCOMES,
     READY,
     RUNNING,
-    SKIPPED,
     SUCCEEDED,
     WAITING,
 )
 from gofer.errors import InvalidTransition
 
-NOTHING = -1
-"""What ``take`` answers when no job may start."""
-
 _NEVER = 1 << 60  # added to the count of needs of a job that is not part of the run
+_LAST = float("inf")
 
 
-class Schedule:
+class Schedule(Lanes):
     """The state of one run, in integers.
 
     Attributes:
         states: Index -> state, one byte each.
         started_at, ended_at: Index -> seconds from the run's start, or None.
-        running: How many jobs run now.
         left: How many jobs have not ended and still could.
-        failures: The jobs that failed, in the order in which they were told.
-        stopped: Whether nothing may start any more.
-        waking: Whether a worker has been woken that has not arrived yet (see ``wants``).
     """
 
+    _by_rank: Sequence[int]
+    _ranks: Sequence[int]
+
     __slots__ = (
+        "_by_rank",
         "_first",
         "_later",
         "_pending",
+        "_ranks",
         "ended_at",
-        "fail_fast",
-        "failures",
         "left",
-        "limit",
         "plan",
-        "running",
         "selected",
         "started_at",
         "states",
-        "stopped",
-        "waking",
     )
 
     def __init__(
@@ -74,6 +67,7 @@ class Schedule:
         limit: int | None = None,
         fail_fast: bool = True,
         only: set[int] | None = None,
+        order: Sequence[int] | None = None,
     ) -> None:
         """Begin a run.
 
@@ -82,24 +76,28 @@ class Schedule:
             limit: How many jobs may run at once; None means as many as are ready.
             fail_fast: Whether the first failure stops the run.
             only: The jobs to run, closed under needs; None means all.
+            order: All jobs, in the order in which ready ones go; None means the manager's.
         """
         size = plan.size
+        super().__init__(size + 2 if limit is None else limit, fail_fast)
         self.plan = plan
-        self.limit = size + 1 if limit is None else limit
-        self.fail_fast = fail_fast
         self.selected = only
         self.states = plan.first_states.copy()
         self.started_at: list[float | None] = [None] * size
         self.ended_at: list[float | None] = [None] * size
-        self.running = 0
         self.left = size
-        self.failures: list[int] = []
-        self.stopped = False
-        self.waking = False
         self._pending = plan.need_counts.copy()
         # Roots lie in order, so a queue serves them; what becomes ready later goes to a heap.
-        # The smaller index goes first: the manager's order.
-        self._first = (deque(plan.roots[0]), deque(plan.roots[1]))
+        # Both speak of ranks where an order was given, else an index is its own rank.
+        roots: Sequence[Sequence[int]] = plan.roots
+        self._by_rank = self._ranks = range(size)
+        if order is not None:
+            self._by_rank = order
+            self._ranks = ranks = [0] * size
+            for rank, i in enumerate(order):
+                ranks[i] = rank
+            roots = [sorted([ranks[i] for i in lane]) for lane in roots]
+        self._first = (deque(roots[THREADS]), deque(roots[LOOP]))
         self._later: tuple[list[int], list[int]] = ([], [])
         if only is not None:
             self._leave_out(only)
@@ -111,7 +109,7 @@ class Schedule:
                 self._pending[i] += _NEVER
                 self.states[i] = WAITING
         for first in self._first:
-            kept = [i for i in first if i in only]
+            kept = [rank for rank in first if self._by_rank[rank] in only]
             first.clear()
             first.extend(kept)
 
@@ -120,37 +118,28 @@ class Schedule:
         """Whether nothing runs and nothing can start any more."""
         return not self.running and (self.stopped or not self.left)
 
-    def has_ready(self, lane: int) -> bool:
-        """Return whether ``take`` would answer with a job."""
-        return (
-            not self.stopped
-            and self.running < self.limit
-            and bool(self._first[lane] or self._later[lane])
-        )
+    @property
+    def unfinished(self) -> bool:
+        """Whether there are jobs that have not ended and still could."""
+        return self.left > 0
 
-    def wants(self) -> bool:
-        """Return whether one more thread should be woken now, and note that it will be.
-
-        At most one is on its way at a time; it clears ``waking`` when it arrives, takes a
-        job, and asks again. So jobs that end quickly cause no wake-ups, and a job that
-        blocks has let the next one be taken care of before it started.
-        """
-        if self.waking or not self.has_ready(0):
-            return False
-        self.waking = True
-        return True
+    def head(self, lane: int) -> float:
+        """Return the rank of the ready job of a lane that goes first; infinity if there is none."""
+        first, later = self._first[lane], self._later[lane]
+        if later and (not first or later[0] < first[0]):
+            return later[0]
+        return first[0] if first else _LAST
 
     def take(self, lane: int, at: float) -> int:
         """Start the next ready job of a lane: return its index, or NOTHING."""
-        if self.stopped or self.running >= self.limit:
+        if not self.has_ready(lane):
             return NOTHING
         first, later = self._first[lane], self._later[lane]
         if later and (not first or later[0] < first[0]):
-            i = heappop(later)
-        elif first:
-            i = first.popleft()
+            rank = heappop(later)
         else:
-            return NOTHING
+            rank = first.popleft()
+        i = self._by_rank[rank]
         self.states[i] = RUNNING
         self.started_at[i] = at
         self.running += 1
@@ -176,20 +165,45 @@ class Schedule:
         self.ended_at[i] = at
         self.running -= 1
         self.left -= 1
-        if outcome == SUCCEEDED or outcome == SKIPPED:
+        if outcome in LETS_DEPENDENTS_START:
             pending = self._pending
             for j in self.plan.dependents[i]:
                 pending[j] -= 1
                 if not pending[j]:
                     self.states[j] = READY
-                    heappush(self._later[self.plan.lanes[j]], j)
+                    heappush(self._later[self.plan.lanes[j]], self._ranks[j])
             return
-        if outcome == FAILED:
-            self.failures.append(i)
-        if self.fail_fast or outcome == CANCELLED:
-            self.stopped = True
-        else:
+        if outcome == NOT_STARTED:
+            self.started_at[i] = self.ended_at[i] = None
+        self._note_unhappy(i, outcome)
+        if not self.stopped:
             self._rule_out_dependents(i)
+
+    def turn(self, i: int, outcome: int, lane: int, at: float) -> int:
+        """Note that a job has ended, and take the next of a lane: ``ended`` and ``take`` in one.
+
+        The case of a wide graph goes the short way: a success that nothing waited for, and the
+        next job in line. It is the same as the long way, which the tests compare it with.
+        """
+        first = self._first[lane]
+        if (
+            outcome == SUCCEEDED
+            and first
+            and self.states[i] == RUNNING
+            and not self.plan.dependents[i]
+            and not self._later[lane]
+            and self.running < self.limit
+            and not self.stopped
+        ):
+            self.states[i] = SUCCEEDED
+            self.ended_at[i] = at
+            self.left -= 1
+            j = self._by_rank[first.popleft()]
+            self.states[j] = RUNNING
+            self.started_at[j] = at
+            return j
+        self.ended(i, outcome, at)
+        return self.take(lane, at)
 
     def _rule_out_dependents(self, i: int) -> None:
         """What depends on a failed job never starts; the rest goes on."""
@@ -201,34 +215,39 @@ class Schedule:
                     self.left -= 1
                     stack.append(j)
 
-    def cancelled(self) -> None:
-        """Note that the run was cancelled: nothing starts any more. Running jobs go on."""
-        self.stopped = True
+    def waited(self, i: int) -> float | None:
+        """Return the seconds between the end of a job's last need and its start, or None."""
+        start = self.started_at[i]
+        if start is None:
+            return None
+        ends = [self.ended_at[j] or 0.0 for j in self.plan.needs[i]]
+        return max(0.0, start - max(ends, default=0.0))
 
     def final_state(self, i: int) -> int:
         """Return a job's state, where one that never started is NOT_STARTED once over."""
         state = self.states[i]
-        return NOT_STARTED if self.finished and state in (WAITING, READY) else state
+        return NOT_STARTED if state in (WAITING, READY) and self.finished else state
 
     def check(self) -> None:
         """Verify every invariant, at O(jobs + needs). For tests."""
         states, plan = self.states, self.plan
         assert self.running == states.count(RUNNING) <= self.limit
-        queued = [sorted([*self._first[lane], *self._later[lane]]) for lane in (0, 1)]
-        for lane in (0, 1):
-            assert queued[lane] == [
-                i for i in range(plan.size) if states[i] == READY and plan.lanes[i] == lane
+        for lane in (THREADS, LOOP):
+            queued = sorted([*self._first[lane], *self._later[lane]])
+            assert [self._by_rank[rank] for rank in queued] == [
+                i for i in self._by_rank if states[i] == READY and plan.lanes[i] == lane
             ]
         for i, needs in enumerate(plan.needs):
-            met = sum(states[j] in (SUCCEEDED, SKIPPED) for j in needs)
+            met = sum(states[j] in LETS_DEPENDENTS_START for j in needs)
             assert self._pending[i] % _NEVER == len(needs) - met
             if states[i] not in (WAITING, NOT_STARTED):
                 assert met == len(needs)
-            started, ended = self.started_at[i], self.ended_at[i]
-            assert (started is not None) == (states[i] in OUTCOMES or states[i] == RUNNING)
-            assert (ended is not None) == (states[i] in OUTCOMES)
+            ran = states[i] in OUTCOMES and states[i] != NOT_STARTED
+            assert (self.started_at[i] is not None) == (ran or states[i] == RUNNING)
+            assert (self.ended_at[i] is not None) == ran
         possible = (WAITING, READY, RUNNING)
         chosen = range(plan.size) if self.selected is None else self.selected
         assert self.left == sum(states[i] in possible for i in chosen)
         assert sorted(self.failures) == [i for i in range(plan.size) if states[i] == FAILED]
+        assert self.first == NOTHING or self.first == self.failures[0]
         assert not (self.fail_fast and self.failures and not self.stopped)

@@ -24,7 +24,9 @@ NAMES = (
 TRANSITIONS: dict[int, frozenset[int]] = {
     WAITING: frozenset({READY, NOT_STARTED}),
     READY: frozenset({RUNNING, NOT_STARTED}),
-    RUNNING: frozenset({SUCCEEDED, FAILED, CANCELLED, SKIPPED}),
+    # NOT_STARTED: the event loop had been given the job, but a cancellation came before its
+    # first line, so it is taken back.
+    RUNNING: frozenset({SUCCEEDED, FAILED, CANCELLED, SKIPPED, NOT_STARTED}),
     SUCCEEDED: frozenset(),
     FAILED: frozenset(),
     CANCELLED: frozenset(),
@@ -33,7 +35,7 @@ TRANSITIONS: dict[int, frozenset[int]] = {
 }
 
 OUTCOMES = TRANSITIONS[RUNNING]
-"""How a job that started can end."""
+"""How a job that was taken can end."""
 
 LETS_DEPENDENTS_START = frozenset({SUCCEEDED, SKIPPED})
 """A skipped job counts as done: what needs it gets None."""

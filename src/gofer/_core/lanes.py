@@ -1,0 +1,127 @@
+"""What a run's schedule and a group's intake have in common: two lanes, one limit, one stop.
+
+The drivers in ``backends`` know this class alone, so that a thread or a loop serves a fixed
+graph and a growing group with the same code. Nothing here is thread safe: the driver holds its
+lock around each call, except around ``cancelled``.
+"""
+
+from __future__ import annotations
+
+from gofer._core.states import FAILED
+
+NOTHING = -1
+"""What ``take`` answers when no job may start."""
+
+THREADS, LOOP = 0, 1
+"""The lanes: which world runs a job. A sync job goes to a thread, an async one to the loop."""
+
+_LAST = float("inf")
+
+
+class Lanes:
+    """Ready jobs in two lanes, how many run, and whether the run has stopped.
+
+    Attributes:
+        limit: How many jobs may run at once, of both lanes together.
+        fail_fast: Whether the first failure stops the run.
+        running: How many jobs run now.
+        failures: The jobs that failed, in the order in which they were told.
+        first: The job whose failure is the run's error, or NOTHING; a failure after the run has
+            been cancelled is none.
+        cut: Whether any job was cancelled, or taken back before it began.
+        stopped: Whether nothing may start any more. It never becomes false again.
+        waking: Whether a thread has been woken that has not arrived yet (see ``wants``).
+    """
+
+    __slots__ = ("cut", "fail_fast", "failures", "first", "limit", "running", "stopped", "waking")
+
+    def __init__(self, limit: int, fail_fast: bool) -> None:
+        self.limit, self.fail_fast = limit, fail_fast
+        self.running = 0
+        self.failures: list[int] = []
+        self.first = NOTHING
+        self.cut = False
+        self.stopped = False
+        self.waking = False
+
+    @property
+    def finished(self) -> bool:
+        """Whether nothing runs and nothing can start any more."""
+        raise NotImplementedError
+
+    @property
+    def cut_short(self) -> bool:
+        """Whether a cancellation, not a failure, has kept the run from doing all it could."""
+        if not self.stopped or (self.fail_fast and self.first != NOTHING):
+            return False
+        return self.cut or self.unfinished
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether there are jobs that have not ended and still could."""
+        raise NotImplementedError
+
+    def head(self, lane: int) -> float:
+        """Return the rank of the ready job of a lane that goes first; infinity if there is none."""
+        raise NotImplementedError
+
+    def take(self, lane: int, at: float) -> int:
+        """Start the next ready job of a lane: return its index, or NOTHING."""
+        raise NotImplementedError
+
+    def ended(self, i: int, outcome: int, at: float) -> None:
+        """Note that a running job has ended, with one of ``states.OUTCOMES``.
+
+        Raises:
+            InvalidTransition: The job does not run, or that is no outcome; nothing was changed.
+        """
+        raise NotImplementedError
+
+    def turn(self, i: int, outcome: int, lane: int, at: float) -> int:
+        """Note that a job has ended, and take the next of a lane: ``ended`` and ``take`` in one."""
+        self.ended(i, outcome, at)
+        return self.take(lane, at)
+
+    def has_ready(self, lane: int) -> bool:
+        """Return whether ``take`` would answer with a job.
+
+        The last free place belongs to whoever is first over both lanes, so that neither lane
+        starves the other.
+        """
+        if self.stopped or self.running >= self.limit:
+            return False
+        head = self.head(lane)
+        if self.running + 1 == self.limit and self.head(1 - lane) < head:
+            return False
+        return head < _LAST
+
+    def wants(self) -> bool:
+        """Return whether one more thread should be woken now, and note that it will be.
+
+        At most one is on its way at a time; it clears ``waking`` when it arrives, takes a
+        job, and asks again. So jobs that end quickly cause no wake-ups, and a job that
+        blocks has let the next one be taken care of before it started.
+        """
+        if self.waking or not self.has_ready(THREADS):
+            return False
+        self.waking = True
+        return True
+
+    def cancelled(self) -> None:
+        """Note that the run was cancelled: nothing starts any more. Running jobs go on.
+
+        The one call that needs no lock: a signal handler makes it, perhaps in the very thread
+        that holds the lock. It is one store of a flag that never goes back.
+        """
+        self.stopped = True
+
+    def _note_unhappy(self, i: int, outcome: int) -> None:
+        """Note a failure or a cancellation; the first failure of a live run is its error."""
+        if outcome == FAILED:
+            self.failures.append(i)
+            if self.first == NOTHING and not self.stopped:
+                self.first = i
+        else:
+            self.cut = True
+        if self.fail_fast or outcome != FAILED:
+            self.stopped = True

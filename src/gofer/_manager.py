@@ -1,0 +1,444 @@
+"""JobManager: a fixed set of jobs and their needs, checked once, executed many times."""
+
+from __future__ import annotations
+
+from gofer import _parts
+from gofer._context import Context
+from gofer._core.lanes import LOOP
+from gofer._core.schedule import Schedule
+from gofer._core.states import NAMES, RUNNING
+from gofer._job import FunctionJob, as_job, job
+from gofer._notes import add_note, consequences, failed_too, of_failure
+from gofer._program import HAS_WHEN, HAS_WIRES, Program, checked_limit
+from gofer._run import JobRecord, Run
+from gofer.backends import _interrupt
+from gofer.backends._execution import CALLS, ENGINE, PLAIN, Execution, Skip, refuse_awaitable
+from gofer.backends.threads import summon, work_and_wait
+from gofer.errors import FrozenError, RunningLoopError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Iterable, Mapping
+    from typing import Any, ParamSpec, TypeVar, overload
+
+    from gofer._job import Job, JobDecorator
+    from gofer.observers import Observer
+
+    P = ParamSpec("P")
+    R = TypeVar("R")
+else:
+
+    def overload(fn):
+        return fn
+
+
+class JobManager:
+    """Runs its jobs at the same time, each as soon as what it needs has ended.
+
+    Args:
+        jobs: Jobs, Go-shaped objects with ``name`` and ``do(ctx, param)``, or functions.
+        name: What errors and reports call it; needed where it is a job of another manager.
+        limit: How many jobs may run at once, of every kind together; None means no limit.
+        fail_fast: Whether the first failure stops the run. If not, everything runs that does not
+            depend on a failed job, and one ``ExceptionGroup`` is raised.
+        recover: Whether a panic (``SystemExit``, a ``CancelledError`` nobody asked for, ...)
+            becomes a ``JobPanic``. If not, it leaves ``execute`` as it is.
+        observers: Who is told what happens; see ``Observer``.
+
+    Raises:
+        PlanError: The jobs cannot be a graph: a circle, a need that nothing provides, two jobs
+            of one name, a wrong signature, a bad limit. The message names the job.
+
+    Thread safety: may be executed from any thread or task, many times at the same time; runs share
+    nothing but the jobs. Add jobs from one thread, before the first execution.
+
+    Example:
+        >>> @job
+        ... def number():
+        ...     return 20
+        >>> @job
+        ... def double(*, number):
+        ...     return 2 * number
+        >>> JobManager([number, double]).execute()["double"]
+        40
+    """
+
+    def __init__(
+        self,
+        jobs: Iterable[Job | Callable[..., Any]] = (),
+        *,
+        name: str | None = None,
+        limit: int | None = None,
+        fail_fast: bool = True,
+        recover: bool = True,
+        observers: Iterable[Observer] = (),
+    ) -> None:
+        self.name = name
+        self._jobs: list[Any] = list(jobs)
+        self._options: dict[str, Any] = {
+            "limit": checked_limit(f"manager {name!r}" if name else "manager", limit),
+            "fail_fast": fail_fast,
+            "recover": recover,
+            "observers": tuple(observers),
+        }
+        self._executed = False
+        self._compiled: Program | None = None
+        self._program()
+
+    def _program(self) -> Program:
+        program = self._compiled
+        if program is None:
+            program = self._compiled = Program(self._jobs, name=self.name, **self._options)
+        return program
+
+    @overload
+    def job(
+        self, fn: Callable[P, Coroutine[Any, Any, R]], /
+    ) -> FunctionJob[P, Coroutine[Any, Any, R], R]: ...
+    @overload
+    def job(self, fn: Callable[P, R], /) -> FunctionJob[P, R, R]: ...
+    @overload
+    def job(
+        self,
+        fn: None = None,
+        /,
+        *,
+        name: str | None = None,
+        after: Iterable[str | Job] = (),
+        needs: Mapping[str, str | Job] | None = None,
+        when: Callable[[Context, Any], object] | None = None,
+    ) -> JobDecorator: ...
+    def job(self, fn: Any = None, /, **options: Any) -> Any:
+        """Make a job of a function, as ``gofer.job`` does, and add it to this manager.
+
+        What does not fit together is refused when the manager is first used, so jobs may be
+        registered in any order.
+
+        Raises:
+            FrozenError: The manager has been executed already.
+        """
+        if fn is None:
+            return lambda fn: self._add(job(fn, **options))
+        return self._add(job(fn, **options))
+
+    def _add(self, made: FunctionJob[..., Any, Any]) -> FunctionJob[..., Any, Any]:
+        if self._executed:
+            raise FrozenError(
+                f"job {made.name!r} came too late: the manager has been executed, and is fixed "
+                f"since; make a new one, or use a Group for jobs that come while others run"
+            )
+        self._jobs.append(made)
+        self._compiled = None
+        return made
+
+    @property
+    def jobs(self) -> tuple[FunctionJob[..., Any, Any], ...]:
+        """The jobs, in the order in which they were given."""
+        return tuple(map(as_job, self._jobs))
+
+    def layers(self) -> list[list[str]]:
+        """Return the names of the jobs by earliest possible start; each layer can run together."""
+        plan = self._program().plan
+        return [[plan.names[i] for i in layer] for layer in plan.layers()]
+
+    def check(self) -> None:
+        """Check everything that can be checked without running; type hints included.
+
+        Raises:
+            PlanError: As the class does.
+            TypeHintError: Both ends of a need have type hints, and they contradict each other.
+        """
+        from gofer._hints import check_hints
+
+        check_hints(self._program())
+
+    def execute(
+        self,
+        ctx: Context | None = None,
+        param: Any = None,
+        *,
+        only: Iterable[str | Job] | None = None,
+        check: bool = True,
+    ) -> Run:
+        """Run the jobs, wait for all that started, and return the run or raise its one error.
+
+        Async jobs run on one background loop, which lives on from run to run.
+
+        Args:
+            ctx: Cancellation, deadline and values; jobs get a child of it. None means the context
+                of the job that calls this, or a new one.
+            param: What every job gets as its second argument.
+            only: The jobs to run, with all that they need; None means all.
+            check: Whether to raise what went wrong; if not, see ``run.error`` and ``run.check()``.
+
+        Returns:
+            The run: results by name, and a record of every job.
+
+        Raises:
+            BaseException: The own exception of the job that failed first.
+            JobPanic: A job failed with something that is not an ordinary exception.
+            ExceptionGroup: Jobs failed, and ``fail_fast`` is off; in the order of the jobs.
+            DeadlineExceeded: The deadline of ``ctx`` passed first.
+            Cancelled: ``ctx`` was cancelled first.
+            KeyboardInterrupt: Ctrl-C; also with ``check=False``.
+            RunningLoopError: Called where an event loop runs; write ``await manager.aexecute()``.
+            UnknownJobError: ``only`` names a job that the manager does not have.
+        """
+        if _parts.running_loop() is not None:
+            raise RunningLoopError(
+                "execute() would block the running event loop; "
+                "write: run = await manager.aexecute(ctx, param)"
+            )
+        execution = self._begin(ctx, param, only)
+        if execution.core.has_ready(LOOP) or execution.program.mixed:
+            from gofer.backends.loop import Lane, background_loop
+
+            execution.lane = Lane(execution, background_loop())
+            execution.lane.post()
+        guarded = _interrupt.begin(execution)
+        try:
+            work_and_wait(execution)
+        except BaseException as error:
+            self._torn(execution, error)
+            raise
+        finally:
+            if guarded:
+                _interrupt.end()
+        run = self._end(execution)
+        failure = run._raises
+        try:
+            if failure is not None and (check or isinstance(failure, KeyboardInterrupt)):
+                raise failure
+            return run
+        finally:  # a traceback keeps this frame, so it must not keep the run or the error
+            del run, failure, execution
+
+    async def aexecute(
+        self,
+        ctx: Context | None = None,
+        param: Any = None,
+        *,
+        only: Iterable[str | Job] | None = None,
+        check: bool = True,
+    ) -> Run:
+        """Run the jobs from a running event loop; the same as ``execute``, awaited.
+
+        Async jobs run as tasks of this loop; sync jobs in threads, so they never block it.
+
+        Cancellation: cancelling the awaiting task cancels the jobs and waits for them, then lets
+        the ``CancelledError`` out, also with ``check=False``.
+        """
+        from asyncio import get_running_loop
+
+        from gofer.backends.loop import Lane
+
+        execution = self._begin(ctx, param, only)
+        execution.lane = Lane(execution, get_running_loop())
+        try:
+            await execution.lane.run()
+        except BaseException as error:
+            self._torn(execution, error)
+            raise
+        run = self._end(execution)
+        failure = run._raises
+        try:
+            if failure is not None and (check or isinstance(failure, KeyboardInterrupt)):
+                raise failure
+            return run
+        finally:
+            del run, failure, execution
+
+    def _begin(self, ctx: Any, param: Any, only: Any) -> _RunExecution:
+        if ctx is not None and not isinstance(ctx, Context):
+            raise TypeError(
+                f"the first argument of execute is a Context, not a {type(ctx).__name__}; "
+                f"write: manager.execute(param=...)"
+            )
+        self._executed = True
+        program = self._program()
+        return _RunExecution(program, ctx, param, program.select(only))
+
+    @staticmethod
+    def _torn(execution: _RunExecution, error: BaseException) -> None:
+        """End a run whose caller leaves early: its task was cancelled, or a signal handler raised."""
+        execution.ctx.cancel(error)
+        if not execution.core.finished:
+            if execution.hurried or isinstance(error, GeneratorExit):
+                return  # what runs still is left to itself
+            work_and_wait(execution)
+        execution.ended(error)
+
+    @staticmethod
+    def _end(execution: _RunExecution) -> Run:
+        run = execution.ended(None)
+        if run._raises is None:
+            execution.program.learn(execution.core)
+        return run
+
+    # A manager is a job, too.
+
+    @property
+    def is_async(self) -> bool:
+        """Whether any job is async, so that ``do`` must be awaited."""
+        return self._program().mixed
+
+    def do(self, ctx: Context, param: Any, /) -> Any:
+        """Run as a job of another manager; the result is the ``Run``."""
+        return self.aexecute(ctx, param) if self.is_async else self.execute(ctx, param)
+
+    def __repr__(self) -> str:
+        name = f" {self.name!r}" if self.name else ""
+        return f"<JobManager{name}, {len(self._jobs)} jobs>"
+
+
+class _RunExecution(Execution):
+    """One run of a manager in progress."""
+
+    __slots__ = ("core", "fns", "forms", "param", "program", "results", "run", "threads")
+
+    core: Schedule
+
+    def __init__(
+        self, program: Program, ctx: Context | None, param: Any, only: set[int] | None
+    ) -> None:
+        core = Schedule(
+            program.plan,
+            limit=program.limit,
+            fail_fast=program.fail_fast,
+            only=only,
+            order=program.order,
+        )
+        size = program.plan.size
+        self.program, self.param = program, param
+        self.fns, self.forms = program.fns, program.forms
+        self.results: list[Any] = [None] * size
+        self.threads: list[str | None] = [None] * size
+        super().__init__(
+            core, ctx, summon, recover=program.recover, observers=program.observers
+        )
+        self.run = Run(program.name, core, self.results, self.errors, self.threads)
+        if self.observers:
+            self._tell("run_started", self.run)
+
+    def call(self, i: int, label: str) -> Any:
+        self.threads[i] = label
+        form = self.forms[i]
+        if form == 2:
+            value = self.fns[i](self.ctx, self.param)
+        elif form == 0:
+            value = self.fns[i]()
+        elif form == 1:
+            value = self.fns[i](self.ctx)
+        else:
+            value = self._call_wired(i, form)
+        if type(value) not in PLAIN:
+            if self.program.plan.lanes[i] == LOOP:
+                return value  # a coroutine; its result comes to `keep`
+            refuse_awaitable(self.program.plan.names[i], value)
+        self.results[i] = value
+        return value
+
+    def _call_wired(self, i: int, form: int) -> Any:
+        if form & HAS_WHEN and not self.program.whens[i](self.ctx, self.param):
+            raise Skip
+        args = (self.ctx, self.param)[: form & 3]
+        if not form & HAS_WIRES:
+            return self.fns[i](*args)
+        results = self.results
+        return self.fns[i](*args, **{arg: results[j] for arg, j in self.program.wires[i]})
+
+    def keep(self, i: int, result: Any) -> None:
+        self.results[i] = result
+
+    def name_of(self, i: int) -> str:
+        return self.program.plan.names[i]
+
+    def label_of(self, i: int) -> str | None:
+        return self.threads[i]
+
+    def running(self) -> list[int]:
+        return [i for i, state in enumerate(self.core.states) if state == RUNNING]
+
+    def ended(self, torn: BaseException | None) -> Run:
+        """Finish the run's report: decide its one error, and write the note on it."""
+        run = self.run
+        run._duration = _parts.clock() - self.start
+        depth = self.ctx.depth
+        cut_short = self.conclude()
+        run._raises = torn or cut_short or self._failure(depth)
+        if cut_short is not None and torn is None:
+            self._note_cut(cut_short, depth)
+        if self.observers:
+            self._tell("run_ended", run)
+        self.clear()
+        self.param = self.run = self.results = self.threads = self.errors = None  # type: ignore[assignment]
+        return run
+
+    def _failure(self, depth: int) -> BaseException | None:
+        """Return what the failed jobs make the run raise, with its note."""
+        core, failures, names = self.core, self.core.failures, self.program.plan.names
+        if not failures:
+            return None
+        if core.fail_fast:
+            first = failures[0]
+            later = [failed_too(names[i], self.errors[i]) for i in failures[1:6]]
+            later += [names[i] for i in failures[6:]]
+            parts = consequences(names, core.states, self._chosen(), later)
+            note = "; ".join([self._sentence(first), *parts])
+            add_note(self.errors[first], note, depth)
+            return self.errors[first]
+        for i in failures:
+            add_note(self.errors[i], self._sentence(i), depth)
+        count = f"{len(failures)} of {len(self._chosen())} jobs failed"
+        errors = [self.errors[i] for i in sorted(failures)]
+        # Not ExceptionGroup: with recover=False a panic may be among them, raw. Where all are
+        # ordinary exceptions, this makes an ExceptionGroup by itself.
+        return BaseExceptionGroup(count, errors)
+
+    def _sentence(self, i: int) -> str:
+        at = self.core.ended_at[i] or 0.0
+        return of_failure(self.name_of(i), at, run=self._whose())
+
+    def _whose(self) -> str:
+        return f"run {self.program.name!r}" if self.program.name else "the run"
+
+    def _chosen(self) -> Any:
+        only = self.core.selected
+        return range(self.program.plan.size) if only is None else sorted(only)
+
+    def _note_cut(self, error: BaseException, depth: int) -> None:
+        core, names = self.core, self.program.plan.names
+        later = [failed_too(names[i], self.errors[i]) for i in core.failures[:6]]
+        later += [names[i] for i in core.failures[6:]]
+        parts = consequences(names, core.states, self._chosen(), later)
+        took = f"{self._whose()} was stopped, and ended after {self.run._duration:.3f} s"
+        add_note(error, "; ".join([took, *parts]), depth)
+
+    # -- observers
+
+    def tell_started(self, i: int) -> None:
+        self._tell("job_started", self.run, self.name_of(i))
+
+    def tell_ended(self, i: int, outcome: int, at: float) -> None:
+        core = self.core
+        record = JobRecord(
+            self.name_of(i),
+            NAMES[outcome],
+            core.started_at[i],
+            at,
+            core.waited(i),
+            self.errors.get(i),
+            self.threads[i],
+        )
+        self._tell("job_ended", self.run, record)
+
+    def _tell(self, event: str, *facts: Any) -> None:
+        for observer in self.observers:
+            try:
+                getattr(observer, event)(*facts)
+            except BaseException as error:
+                _parts.report_unraisable(error, f"an observer's {event} failed", observer)
+
+
+CALLS.update({_RunExecution.call.__code__, _RunExecution._call_wired.__code__})
+ENGINE.update({_RunExecution.call.__code__, _RunExecution._call_wired.__code__})

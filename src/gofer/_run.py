@@ -1,0 +1,253 @@
+"""Run: what one execution found, and how it went.
+
+A run writes numbers into arrays while it goes; everything here is computed from them when
+somebody asks, so a report costs nothing until it is read.
+"""
+
+from __future__ import annotations
+
+from gofer._core.plan import nearest
+from gofer._core.states import CANCELLED, FAILED, NAMES, SKIPPED, SUCCEEDED
+from gofer.errors import NoResult, describe
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, TypeVar, overload
+
+    from gofer._core.schedule import Schedule
+    from gofer._job import FunctionJob, Job
+
+    R = TypeVar("R")
+else:
+
+    def overload(fn):
+        return fn
+
+
+class JobRecord:
+    """How one job went. Times are seconds from the run's start, on a monotonic clock.
+
+    Attributes:
+        name: The job's name.
+        state: ``"succeeded"``, ``"failed"``, ``"cancelled"``, ``"skipped"`` or ``"not started"``; in a
+            run that still goes on also ``"waiting"``, ``"ready"`` and ``"running"``.
+        start: When it started, or None.
+        end: When it ended, or None.
+        waiting: Seconds between the end of its last need and its start, or None.
+        duration: Seconds between start and end, or None.
+        attempts: How often it was tried: 0 or 1.
+        error: What it failed with, or None.
+        thread: The name of the thread that it ran on, or None.
+    """
+
+    __slots__ = (
+        "attempts",
+        "duration",
+        "end",
+        "error",
+        "name",
+        "start",
+        "state",
+        "thread",
+        "waiting",
+    )
+
+    def __init__(
+        self,
+        name: str,
+        state: str,
+        start: float | None,
+        end: float | None,
+        waiting: float | None,
+        error: BaseException | None,
+        thread: str | None,
+    ) -> None:
+        self.name, self.state, self.start, self.end = name, state, start, end
+        self.waiting, self.error, self.thread = waiting, error, thread
+        self.attempts = 0 if start is None else 1
+        self.duration = None if start is None or end is None else end - start
+
+    def __repr__(self) -> str:
+        took = "" if self.duration is None else f" in {self.duration:.6f} s"
+        return f"<JobRecord {self.name!r} {self.state}{took}>"
+
+
+class Run:
+    """One execution of a manager: the results by name, and a record of every job.
+
+    Thread safety: may be read from any thread, also while the run goes on.
+
+    Example:
+        >>> from gofer import JobManager, job
+        >>> @job
+        ... def answer():
+        ...     return 42
+        >>> run = JobManager([answer]).execute()
+        >>> run["answer"], run[answer], run.ok
+        (42, 42, True)
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "_duration",
+        "_errors",
+        "_raises",
+        "_results",
+        "_schedule",
+        "_threads",
+        "name",
+    )
+
+    def __init__(
+        self,
+        name: str | None,
+        schedule: Schedule,
+        results: list[Any],
+        errors: dict[int, BaseException],
+        threads: list[str | None],
+    ) -> None:
+        self.name = name
+        self._schedule, self._results, self._errors = schedule, results, errors
+        self._threads = threads
+        self._raises: BaseException | None = None
+        self._duration: float | None = None
+
+    @overload
+    def __getitem__(self, job: FunctionJob[..., Any, R], /) -> R: ...
+    @overload
+    def __getitem__(self, job: str | Job, /) -> Any: ...
+    def __getitem__(self, job: Any, /) -> Any:
+        """Return a job's result; None for a skipped job.
+
+        Args:
+            job: The job, or its name.
+
+        Raises:
+            NoResult: There is no such job, or it has no result; a ``KeyError``.
+        """
+        i = self._find(job)
+        state = self._schedule.final_state(i)
+        if state not in (SUCCEEDED, SKIPPED):
+            error = self._errors.get(i)
+            why = f"it {NAMES[state]}: {describe(error)}" if error else f"it is {NAMES[state]}"
+            raise NoResult(self._schedule.plan.names[i], why)
+        return self._results[i]
+
+    def _find(self, job: Any) -> int:
+        name = job if isinstance(job, str) else getattr(job, "name", None)
+        if not isinstance(name, str):
+            raise TypeError(f"a run is asked by a job or its name, not by {job!r}")
+        plan = self._schedule.plan
+        i = plan.index.get(name)
+        if i is None:
+            near = nearest(name, plan.names)
+            hint = f"; did you mean {near!r}?" if near else ""
+            raise NoResult(name, f"the manager has no such job{hint}")
+        return i
+
+    def __contains__(self, job: object) -> bool:
+        try:
+            self[job]  # type: ignore[index]
+        except NoResult:
+            return False
+        return True
+
+    @property
+    def results(self) -> dict[str, Any]:
+        """The results of all jobs that have one, by name, in the manager's order."""
+        states = self._schedule.states
+        return {
+            name: self._results[i]
+            for i, name in enumerate(self._schedule.plan.names)
+            if states[i] == SUCCEEDED or states[i] == SKIPPED
+        }
+
+    @property
+    def records(self) -> tuple[JobRecord, ...]:
+        """One record for each job, in the manager's order."""
+        return tuple(map(self._record, range(self._schedule.plan.size)))
+
+    def record(self, job: str | Job) -> JobRecord:
+        """Return the record of one job.
+
+        Raises:
+            NoResult: The manager has no such job.
+        """
+        return self._record(self._find(job))
+
+    def _record(self, i: int) -> JobRecord:
+        schedule = self._schedule
+        return JobRecord(
+            schedule.plan.names[i],
+            NAMES[schedule.final_state(i)],
+            schedule.started_at[i],
+            schedule.ended_at[i],
+            schedule.waited(i),
+            self._errors.get(i),
+            self._threads[i],
+        )
+
+    @property
+    def state(self) -> str:
+        """``"succeeded"``, ``"failed"`` or ``"cancelled"``; ``"running"`` while it goes on."""
+        if self._duration is None:
+            return "running"
+        if self._raises is None:
+            return NAMES[SUCCEEDED]
+        return NAMES[CANCELLED if self._schedule.cut_short else FAILED]
+
+    @property
+    def ok(self) -> bool:
+        """Whether the run is over and ``execute`` had nothing to raise."""
+        return self._duration is not None and self._raises is None
+
+    @property
+    def error(self) -> BaseException | None:
+        """The first error: of the job that failed first, or why the run was cancelled."""
+        if self._schedule.failures and not self._schedule.fail_fast:
+            return self._errors[self._schedule.failures[0]]
+        return self._raises
+
+    @property
+    def errors(self) -> tuple[BaseException, ...]:
+        """The errors of all jobs that failed, in the order in which they happened."""
+        return tuple([self._errors[i] for i in tuple(self._schedule.failures)])
+
+    @property
+    def duration(self) -> float | None:
+        """Seconds that the run took, or None while it goes on."""
+        return self._duration
+
+    @property
+    def critical_path(self) -> tuple[str, ...]:
+        """The chain of jobs that decided when the run ended, first to last.
+
+        Walked backwards: from the job that ended last, always to that need which ended last.
+        """
+        ended_at, plan = self._schedule.ended_at, self._schedule.plan
+        ends = [(at, i) for i, at in enumerate(ended_at) if at is not None]
+        if not ends:
+            return ()
+        path = [max(ends)[1]]
+        while plan.needs[path[-1]]:
+            path.append(max(plan.needs[path[-1]], key=lambda j: ended_at[j] or 0.0))
+        return tuple([plan.names[i] for i in reversed(path)])
+
+    def check(self) -> None:
+        """Raise what ``execute`` would have raised; do nothing if all went well."""
+        error = self._raises
+        if error is not None:
+            del self  # the error's traceback holds this frame; the run must not hang on it
+            try:
+                raise error
+            finally:
+                del error
+
+    def __str__(self) -> str:
+        from gofer.views.text import waterfall
+
+        return waterfall(self)
+
+    def __repr__(self) -> str:
+        name = f" {self.name!r}" if self.name else ""
+        return f"<Run{name} {self.state}, {self._schedule.plan.size} jobs>"

@@ -1,0 +1,1 @@
+"""Where jobs run: each module is one world. None decides anything; they ask the core."""

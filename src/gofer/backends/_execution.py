@@ -1,0 +1,314 @@
+"""What every world shares of one run: its core, its lock, its context, and what a failure means.
+
+Who owns what
+    core        guarded by ``lock``; the only calls without it are ``cancelled`` and reading flags
+                that never go back
+    parked      gates of threads that wait for this run and could work for it; list.append and
+                list.pop are atomic, so waking one needs no lock, not even in a signal handler
+    waiting     likewise, what to call when any job has ended (a group's caller that wants a place)
+    the rest    written by the job's own thread, at the job's own index
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Callable
+from contextvars import copy_context
+
+from gofer import _parts
+from gofer._context import _CURRENT, Context
+from gofer._core.states import CANCELLED, FAILED, SKIPPED
+from gofer._timer import timer
+from gofer.errors import Cancelled, DeadlineExceeded, JobPanic, NotAwaitedError, describe
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import CodeType, TracebackType
+    from typing import Any
+
+    from gofer._core.lanes import Lanes
+    from gofer._timer import Entry
+
+DEAF_AFTER = 5.0
+"""Seconds after a run's stop until the jobs that still run are named in a warning."""
+
+ENGINE: set[CodeType] = set()
+"""The code of Gofer's frames below a job's own; they are left out of its traceback."""
+
+CALLS: set[CodeType] = set()
+"""The code of the functions that do nothing but call a job: what is above them is the job."""
+
+WAITS: set[CodeType] = set()
+"""The code of the functions in which a caller waits; a second Ctrl-C ends that."""
+
+IDENTS: dict[str, int] = {}
+"""Label of a worker -> the identifier of its thread."""
+
+
+class Skip(BaseException):
+    """Raised instead of calling a job whose ``when`` says no; never leaves this package."""
+
+
+class Execution:
+    """One run in progress, of a manager or a group.
+
+    Subclasses say how a job is called, what its name is, and where its result is kept.
+    """
+
+    __slots__ = (
+        "_deaf",
+        "_forget",
+        "caller",
+        "core",
+        "ctx",
+        "errors",
+        "hurried",
+        "interrupted",
+        "lane",
+        "lock",
+        "observers",
+        "parked",
+        "recover",
+        "snapshot",
+        "start",
+        "summon",
+        "waiting",
+    )
+
+    def __init__(
+        self,
+        core: Lanes,
+        ctx: Context | None,
+        summon: Callable[[Any], None],
+        *,
+        recover: bool,
+        observers: tuple[Any, ...] = (),
+    ) -> None:
+        """Begin.
+
+        Args:
+            core: The schedule or intake that is asked.
+            ctx: The caller's context; None means that of the job that this runs in, if any.
+            summon: Brings one more thread; ``threads.summon``.
+            recover: Whether a panic becomes a ``JobPanic``.
+            observers: Who is told.
+        """
+        self.core, self.summon, self.recover = core, summon, recover
+        self.observers = observers
+        self.lock = threading.Lock()
+        self.parked: list[Any] = []
+        self.waiting: list[Callable[[], object]] = []
+        self.lane: Any = None
+        self.caller: int | None = None
+        self.interrupted: BaseException | None = None  # the KeyboardInterrupt to raise at the end
+        self.hurried = False  # a second Ctrl-C: do not wait
+        self.errors: dict[int, BaseException] = {}
+        self._deaf: Entry | None = None
+        parent = _CURRENT.get() if ctx is None else ctx
+        self.ctx = Context() if parent is None else parent.child()
+        self.ctx.depth += 1
+        self.snapshot = copy_context()
+        self.snapshot.run(_CURRENT.set, self.ctx)
+        self.start = _parts.clock()
+        self._forget = self.ctx.on_cancel(self.stop)
+
+    def call(self, i: int, label: str) -> Any:
+        """Call a job, and keep its result; return it, or the coroutine of an async job.
+
+        Args:
+            i: The job.
+            label: What the report calls this thread.
+        """
+        raise NotImplementedError
+
+    def keep(self, i: int, result: Any) -> None:
+        """Keep the result of an async job."""
+        raise NotImplementedError
+
+    def name_of(self, i: int) -> str:
+        """Return a job's name."""
+        raise NotImplementedError
+
+    def label_of(self, i: int) -> str | None:
+        """Return what ``call`` was told of the thread of a job."""
+        raise NotImplementedError
+
+    def running(self) -> list[int]:
+        """Return the jobs that run now."""
+        raise NotImplementedError
+
+    def tell_started(self, i: int) -> None:
+        """Tell the observers that a job starts."""
+
+    def tell_ended(self, i: int, outcome: int, at: float) -> None:
+        """Tell the observers that a job has ended."""
+
+    # -- waking and stopping
+
+    def wake(self) -> None:
+        """Bring one more thread to this run: one that waits for it anyway, or another."""
+        if not self.unpark():
+            self.summon(self)
+
+    def unpark(self) -> bool:
+        """Let one thread go on that waits for this run."""
+        try:
+            gate = self.parked.pop()
+        except IndexError:
+            return False
+        gate.release()
+        return True
+
+    def notify(self) -> None:
+        """Let all go on that wait for some job to end."""
+        while self.waiting:
+            try:
+                self.waiting.pop()()
+            except IndexError:  # somebody else took the last one
+                return
+
+    def unpark_all(self) -> None:
+        """Let all threads go on that wait for this run."""
+        while self.unpark():
+            pass
+
+    def finish(self) -> None:
+        """Tell whoever waits for the run that it is over."""
+        lane = self.lane  # read once: clear() may come in between
+        self.unpark_all()
+        if lane is not None:
+            lane.post()
+
+    def stop(self) -> None:
+        """Start nothing more; called when the context is cancelled, perhaps by a signal handler."""
+        self.core.cancelled()
+        lane = self.lane
+        if lane is not None:
+            lane.post(force=True)
+        self.unpark_all()
+        self.notify()
+        if self.core.running and self._deaf is None:
+            self._deaf = timer.add(_parts.clock() + DEAF_AFTER, self._name_the_deaf)
+
+    def _name_the_deaf(self) -> None:
+        for i in self.running():
+            where = f" at {place}" if (place := self._place(i)) else ""
+            _warn(
+                f"job {self.name_of(i)!r} still runs{where}, {DEAF_AFTER:g} s after its run was "
+                f"stopped, which waits for it; let it call ctx.check() or await something"
+            )
+
+    def _place(self, i: int) -> str | None:
+        """Return ``file:line`` where a job stands now, or None."""
+        frame = self.lane.frame_of(i) if self.lane is not None else None
+        if frame is None:
+            ident = IDENTS.get(self.label_of(i) or "", self.caller)
+            frame = None if ident is None else sys._current_frames().get(ident)
+        return None if frame is None else f"{frame.f_code.co_filename}:{frame.f_lineno}"
+
+    # -- failing
+
+    def caught(self, i: int, error: BaseException) -> int:
+        """Note what a job raised; return the outcome that this is."""
+        _strip(error)
+        if isinstance(error, Skip):
+            return SKIPPED
+        if isinstance(error, KeyboardInterrupt):
+            self.interrupted = error
+            self.ctx.cancel(error)
+            return CANCELLED
+        if self.ctx.cancelled and _is_cancellation(error):
+            return CANCELLED
+        if not isinstance(error, Exception) or isinstance(
+            error, (StopIteration, StopAsyncIteration)
+        ):
+            error = self._panic(i, error)
+        self.errors[i] = error
+        _warn(f"job {self.name_of(i)!r} failed: {describe(error)}")
+        return FAILED
+
+    def _panic(self, i: int, error: BaseException) -> BaseException:
+        if not self.recover:
+            return error
+        panic = JobPanic(self.name_of(i), describe(error))
+        panic.__cause__ = error
+        return panic
+
+    # -- ending
+
+    def conclude(self) -> BaseException | None:
+        """End the context; return what the run has to raise if it was cut short from outside."""
+        cut_short = self.interrupted
+        if cut_short is None and self.core.cut_short and self.ctx.cancelled:
+            cut_short = self.ctx._error()
+        self._forget()
+        self.ctx.cancel("the run has ended")
+        self.ctx._forget_cause()
+        if self._deaf is not None:
+            timer.drop(self._deaf)
+        return cut_short
+
+    def clear(self) -> None:
+        """Let go of everything: frames kept by a traceback must not keep results alive."""
+        self.errors = self.observers = self.interrupted = self.lane = None  # type: ignore[assignment]
+        self.snapshot = self.ctx = self._forget = self._deaf = None  # type: ignore[assignment]
+
+
+PLAIN = frozenset({type(None), bool, int, float, str, bytes, list, dict, tuple, set})
+"""Types of results that need no second look."""
+
+
+async def _agen() -> Any:
+    yield
+
+
+_AsyncGenerator = type(_agen())
+
+
+def refuse_awaitable(name: str, value: object) -> None:
+    """Do nothing unless a sync job's result, of none of the types in PLAIN, wants to be awaited.
+
+    Raises:
+        NotAwaitedError: It does. A coroutine is closed first.
+    """
+    kind = type(value)
+    if hasattr(kind, "__await__") or kind is _AsyncGenerator:
+        if kind.__name__ == "coroutine":
+            value.close()  # type: ignore[attr-defined]
+        raise NotAwaitedError(name, kind.__name__.replace("_", " "))
+
+
+def _is_cancellation(error: BaseException) -> bool:
+    if isinstance(error, (Cancelled, DeadlineExceeded)):
+        return True
+    exceptions = sys.modules.get("asyncio.exceptions")
+    return exceptions is not None and isinstance(error, exceptions.CancelledError)
+
+
+def _strip(error: BaseException) -> None:
+    """Take Gofer's own frames off the start of a traceback."""
+    trace: TracebackType | None = error.__traceback__
+    while trace is not None and trace.tb_frame.f_code in ENGINE:
+        trace = trace.tb_next
+    try:
+        error.__traceback__ = trace
+    except Exception:  # a hostile setter; the traceback is longer then
+        return
+
+
+def _warn(message: str) -> None:
+    """Log a warning, for whoever listens; where nothing imported logging, nobody does."""
+    logging = sys.modules.get("logging")
+    if logging is None:
+        return
+    logger = logging.getLogger("gofer")
+    if not logger.handlers:
+        logger.addHandler(logging.NullHandler())  # what is raised need not be printed as well
+    try:
+        logger.warning("%s", message)
+    except Exception as error:  # a handler that raises must not harm the run
+        _parts.report_unraisable(error, "a log handler failed", logger)
+
+
+ENGINE.add(refuse_awaitable.__code__)

@@ -1,0 +1,211 @@
+"""Threads: the caller works too, others are parked between runs and shared by all of them.
+
+Wake one, and each woken thread wakes the next before it starts its job, only while more jobs are
+ready and the limit allows (``Lanes.wants``). A job that blocks lets go of the GIL, so the next
+thread starts at once; jobs that end quickly never cause a wake-up. A thread that ends a job takes
+the next one itself.
+
+Why no wake-up is lost. What may start is changed and asked about under the run's lock. Whoever
+makes jobs ready, or frees a place, asks ``wants`` in the same or a later locked section, and one
+of these holds: it takes the job itself; ``waking`` is set, so a thread is on its way, which
+clears it and looks again under the lock; or it wakes one. A thread parks itself only in a locked
+section in which nothing was ready.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from contextlib import suppress
+from itertools import count
+from typing import Any
+
+from gofer import _parts
+from gofer._core.lanes import LOOP, THREADS
+from gofer._core.states import CANCELLED, FAILED, SUCCEEDED
+from gofer.backends._execution import ENGINE, IDENTS, WAITS, Execution
+from gofer.errors import InvalidTransition
+
+IDLE_AFTER = 10.0
+"""Seconds that a parked thread waits for work before it ends."""
+
+_parked: list[Worker] = []  # last in, first out; append, pop and remove are atomic
+_numbers = count(1)
+
+
+class Worker:
+    """A thread that works for one run after the other.
+
+    Its thread is called ``gofer:idle`` while it is parked and ``gofer:NAME`` while it runs the job
+    NAME; ``label`` stays the same.
+    """
+
+    __slots__ = ("execution", "gate", "label", "thread")
+
+    def __init__(self, execution: Execution) -> None:
+        """Start the thread, with a first run to work for."""
+        self.execution: Execution | None = execution
+        self.gate = threading.Lock()
+        self.gate.acquire()
+        self.label = f"gofer-{next(_numbers)}"
+        self.thread = threading.Thread(target=self._serve, name="gofer:idle", daemon=True)
+        _parts.start_thread(self.thread)
+
+    def _serve(self) -> None:
+        IDENTS[self.label] = threading.get_ident()
+        while True:
+            execution, self.execution = self.execution, None
+            if execution is not None:
+                work(execution, self.label, self.thread)
+                self.thread.name = "gofer:idle"
+            del execution
+            _parked.append(self)
+            if not self.gate.acquire(timeout=IDLE_AFTER):
+                try:
+                    _parked.remove(self)
+                except ValueError:  # taken off in this very moment: the gate is about to open
+                    self.gate.acquire()
+                else:
+                    del IDENTS[self.label]
+                    return
+
+
+def summon(execution: Execution) -> None:
+    """Bring one more thread to a run, parked or new."""
+    try:
+        worker = _parked.pop()
+    except IndexError:
+        try:
+            Worker(execution)
+        except (RuntimeError, MemoryError) as error:
+            _refused(execution, error)
+        return
+    worker.execution = execution
+    worker.gate.release()
+
+
+def _refused(execution: Execution, error: BaseException) -> None:
+    """The system gives no more threads: those that there are go on with what is ready.
+
+    Where no thread works for the run at all, nobody would, so what is ready fails with the error.
+    """
+    core = execution.core
+    while True:
+        with execution.lock:
+            core.waking = False
+            if core.running:
+                return
+            at = _parts.clock() - execution.start
+            i = core.take(THREADS, at)
+            if i < 0:
+                break
+            execution.errors[i] = error
+            core.ended(i, FAILED, at)
+        if core.fail_fast and core.first == i:
+            execution.ctx.cancel(error)
+    if core.finished:
+        execution.finish()
+
+
+def work(execution: Execution, label: str, thread: threading.Thread | None = None) -> None:
+    """Run ready jobs of a run, one after the other, until none may start.
+
+    Args:
+        execution: The run.
+        label: What the report calls this thread.
+        thread: This thread, if it is to be called like the job that it runs.
+    """
+    core, lock, clock, start = execution.core, execution.lock, _parts.clock, execution.start
+    lane, observers, waiting = execution.lane, execution.observers, execution.waiting
+    with lock:
+        core.waking = False
+        i = core.take(THREADS, clock() - start)
+        if i < 0:
+            return
+        wake = core.wants()
+    # Only now is it sure that the run goes on; it does until the job in hand has ended.
+    call, copy, ctx = execution.call, execution.snapshot.copy, execution.ctx
+    try:
+        while i >= 0:
+            if wake:
+                execution.wake()
+            if thread is not None:
+                thread.name = f"gofer:{execution.name_of(i)}"
+            if observers:
+                execution.tell_started(i)
+            outcome = SUCCEEDED
+            try:
+                copy().run(call, i, label)
+            except BaseException as error:
+                outcome = execution.caught(i, error)
+            at = clock() - start
+            if observers:
+                execution.tell_ended(i, outcome, at)
+            failure = execution.errors[i] if outcome == FAILED else None
+            j = i
+            with lock:
+                i = core.turn(j, outcome, THREADS, at)
+                wake = not core.waking and core.wants()
+                finished = i < 0 and core.finished
+            if failure is not None:
+                if core.fail_fast and core.first == j:
+                    ctx.cancel(failure)
+                failure = None  # the error's traceback may hold this frame
+            if waiting:
+                execution.notify()
+            if finished:
+                execution.finish()
+            elif lane is not None and core.has_ready(LOOP):
+                lane.post()
+    finally:
+        if i >= 0:
+            _abandon(execution, i)
+
+
+def _abandon(execution: Execution, i: int) -> None:
+    """End a job whose thread was torn out of ``work``, by a signal handler that raised."""
+    execution.ctx.cancel("its thread was interrupted")
+    with suppress(InvalidTransition), execution.lock:
+        execution.core.ended(i, CANCELLED, _parts.clock() - execution.start)
+    if execution.core.finished:
+        execution.finish()
+
+
+def work_and_wait(execution: Execution) -> None:
+    """Work for a run in the calling thread, until it is over."""
+    gate = threading.Lock()
+    gate.acquire()
+    label = threading.current_thread().name
+    execution.caller = threading.get_ident()
+    core = execution.core
+    while not core.finished:
+        work(execution, label)
+        with execution.lock:
+            if core.has_ready(THREADS):
+                continue
+            execution.parked.append(gate)
+        if core.finished and execution.unpark():
+            break
+        wait(gate, execution)
+
+
+def wait(gate: Any, execution: Execution) -> None:
+    """Wait until a gate opens.
+
+    Raises:
+        KeyboardInterrupt: At a second Ctrl-C; the handler raises it only in this function, and
+            leaves a note where it came too early for that.
+    """
+    if execution.hurried:
+        raise KeyboardInterrupt
+    gate.acquire()
+
+
+def _forget_parked() -> None:
+    """In a forked child none of the parent's threads exists."""
+    _parked.clear()
+
+
+os.register_at_fork(after_in_child=_forget_parked)
+ENGINE.add(work.__code__)
+WAITS.add(wait.__code__)
