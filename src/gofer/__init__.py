@@ -8,8 +8,10 @@ Importing this loads neither asyncio nor multiprocessing.
 """
 
 from gofer._context import Context, current_context
+from gofer._group import AsyncGroup, Group, JobHandle
 from gofer._job import FunctionJob, Job, job
 from gofer._manager import JobManager
+from gofer._map import amap, map
 from gofer._run import JobRecord, Run
 from gofer.errors import (
     Cancelled,
@@ -32,3 +34,38 @@ from gofer.errors import (
     UnknownNeedError,
 )
 from gofer.observers import Observer
+
+__all__ = [
+    "AsyncGroup",
+    "Cancelled",
+    "Context",
+    "CycleError",
+    "DeadlineExceeded",
+    "DuplicateNameError",
+    "FrozenError",
+    "FunctionJob",
+    "GoferError",
+    "Group",
+    "GroupClosed",
+    "InvalidTransition",
+    "Job",
+    "JobDefinitionError",
+    "JobHandle",
+    "JobManager",
+    "JobPanic",
+    "JobRecord",
+    "LimitError",
+    "NoResult",
+    "NotAwaitedError",
+    "Observer",
+    "PlanError",
+    "Run",
+    "RunningLoopError",
+    "TypeHintError",
+    "UnknownJobError",
+    "UnknownNeedError",
+    "amap",
+    "current_context",
+    "job",
+    "map",
+]

@@ -49,6 +49,8 @@ else:
         """
 
     class Generic:
+        __slots__ = ()
+
         def __class_getitem__(cls, _):
             return cls
 
@@ -261,12 +263,31 @@ def as_job(given: Any) -> FunctionJob[..., Any, Any]:
 
 def is_async(fn: Any) -> bool:
     """Return whether calling ``fn`` gives something to await, as far as can be seen from outside."""
-    owner = getattr(fn, "__self__", None)
-    said = getattr(owner, "is_async", None)
-    if isinstance(said, bool) and getattr(fn, "__name__", "") == "do":
-        return said  # a nested manager knows
+    if type(fn) is not _Function:
+        if type(fn) is FunctionJob:
+            return is_async(fn.fn)
+        owner = getattr(fn, "__self__", None)
+        said = getattr(owner, "is_async", None)
+        if isinstance(said, bool) and getattr(fn, "__name__", "") == "do":
+            return said  # a nested manager knows
+        fn = _function_of(fn)
+    code = getattr(fn, "__code__", None)
+    return bool(code is not None and code.co_flags & _COROUTINE) or hasattr(
+        fn, "_is_coroutine_mark"  # inspect.markcoroutinefunction, Python 3.12
+    )
+
+
+def refuse_generator(fn: Any, name: str) -> None:
+    """Do nothing unless calling ``fn`` would only make a generator.
+
+    Raises:
+        JobDefinitionError: It would.
+    """
     code = getattr(_function_of(fn), "__code__", None)
-    return bool(code is not None and code.co_flags & _COROUTINE)
+    if code is not None and code.co_flags & (_GENERATOR | _ASYNC_GENERATOR):
+        raise JobDefinitionError(
+            name, "is a generator function; it would not run. Return a list instead"
+        )
 
 
 def _function_of(fn: Any) -> Any:
@@ -299,11 +320,7 @@ class Signature:
 
     def __init__(self, source: FunctionJob[..., Any, Any]) -> None:
         fn, name = source.fn, source.name
-        code = getattr(_function_of(fn), "__code__", None)
-        if code is not None and code.co_flags & (_GENERATOR | _ASYNC_GENERATOR):
-            raise JobDefinitionError(
-                name, "is a generator function; it would not run. Return a list instead"
-            )
+        refuse_generator(fn, name)
         if type(fn) is _Function and not hasattr(fn, "__wrapped__"):
             required, defaulted, keywords, optional, flags = _read_code(fn)
         else:

@@ -203,7 +203,7 @@ class JobManager:
             raise
         finally:
             if guarded:
-                _interrupt.end()
+                _interrupt.end(execution)
         run = self._end(execution)
         failure = run._raises
         try:

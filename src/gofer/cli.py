@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 from gofer.errors import PlanError, describe
 
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 FINE, FAILED, WRONG, INTERRUPTED = 0, 1, 2, 130
 
 _OWN_FOLDER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "")
+_MOST = 10  # names in one message
 _TARGET = "module:manager or path/file.py:manager"
 
 
@@ -111,7 +114,8 @@ def _json(text: str) -> Any:
 def _run(target: str, param: object) -> int:
     try:
         manager = _load(target)
-        run = manager.execute(param=param, check=False)
+        with _announcing():
+            run = manager.execute(param=param, check=False)
     except _WrongTargetError as error:
         _say(f"gofer: {error}")
         return WRONG
@@ -131,6 +135,29 @@ def _run(target: str, param: object) -> int:
             _say(_traceback(error), keep="\n\t")
         return FAILED
     return FINE if written else FAILED
+
+
+@contextmanager
+def _announcing() -> Iterator[None]:
+    """Say what Gofer logs when it happens, unless the user's module has set up logging."""
+    import logging
+
+    import gofer.views.text  # noqa: F401  before the run: what it takes must not count as a job's
+
+    class Announcer(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            _say(f"gofer: {record.getMessage()}")
+
+    logger = logging.getLogger("gofer")
+    if logger.hasHandlers():
+        yield
+        return
+    announcer = Announcer(logging.WARNING)
+    logger.addHandler(announcer)
+    try:
+        yield
+    finally:
+        logger.removeHandler(announcer)
 
 
 # Finding the manager
@@ -163,7 +190,10 @@ def _managers(module: ModuleType, source: str) -> str:
     from gofer import JobManager
 
     names = [name for name, value in vars(module).items() if isinstance(value, JobManager)]
-    return f"; {source} has these managers: {', '.join(names) or 'none'}"
+    if not names:
+        return f"; {source} has no managers"
+    more = f" and {len(names) - _MOST} more" if len(names) > _MOST else ""
+    return f"; {source} has these managers: {', '.join(names[:_MOST])}{more}"
 
 
 def _did_you_mean(name: str, names: Iterable[str]) -> str:
@@ -247,22 +277,19 @@ def _print(text: str) -> bool:
     """Print to standard output; return whether nobody lost anything that they wanted."""
     try:
         print(text, flush=True)
-    except BrokenPipeError:
-        # `gofer run ... | head -1`: the reader has enough. What is still buffered would fail
-        # again at exit, so it goes nowhere.
+    except OSError as error:
+        # What is still buffered would fail again at exit, so it goes nowhere.
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, sys.stdout.fileno())
         os.close(nowhere)
-    except OSError as error:
-        _say(f"gofer: standard output: {error}")
-        return False
+        if not isinstance(error, BrokenPipeError):  # `gofer run ... | head -1` has enough
+            _say(f"gofer: standard output: {error}")
+            return False
     return True
 
 
 def _say(text: str, keep: str = "") -> None:
     """Print to standard error what may hold names and texts from outside."""
-    from contextlib import suppress
-
     from gofer.views.text import printable
 
     with suppress(OSError):  # nobody is left to be told

@@ -82,6 +82,11 @@ class Lanes:
         self.ended(i, outcome, at)
         return self.take(lane, at)
 
+    def last(self, i: int, outcome: int, lane: int, at: float) -> int:
+        """Note that a job has ended, and take no other: ``turn`` for whoever has to leave."""
+        self.ended(i, outcome, at)
+        return NOTHING
+
     def has_ready(self, lane: int) -> bool:
         """Return whether ``take`` would answer with a job.
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import threading
 from _signal import SIGINT, default_int_handler, getsignal, signal  # `signal` takes 10 times longer
+from contextlib import suppress
 
 from gofer.backends._execution import CALLS, WAITS, Execution
 
@@ -33,15 +34,16 @@ def begin(execution: Execution) -> bool:
     return True
 
 
-def end() -> None:
-    """Stop watching the innermost run."""
-    _runs.pop()
+def end(execution: Execution) -> None:
+    """Stop watching over a run. In another thread than ``begin``, the handler stays behind."""
+    _runs.remove(execution)
     if not _runs and getsignal(SIGINT) is _handle:
-        signal(SIGINT, default_int_handler)
+        with suppress(ValueError):  # not the main thread: a generator that was passed on
+            signal(SIGINT, default_int_handler)
 
 
 def _handle(signum: int, frame: FrameType | None) -> None:
-    if not _runs:  # between the two lines of `end`
+    if not _runs:  # between two lines of `end`, or left behind by it
         raise KeyboardInterrupt
     again = _runs[-1].interrupted is not None
     error = KeyboardInterrupt()
@@ -54,11 +56,11 @@ def _handle(signum: int, frame: FrameType | None) -> None:
 
 
 def _in_job(frame: FrameType | None) -> bool:
-    """Return whether the innermost frame is a job's, not one of Gofer's."""
+    """Return whether the innermost frame is a job's or a group's block, not one of Gofer's."""
     while frame is not None:
         if frame.f_code in CALLS:
             return True
         if frame.f_code.co_filename.startswith(_PACKAGE):
             return False
         frame = frame.f_back
-    return False
+    return True

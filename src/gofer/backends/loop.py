@@ -15,6 +15,7 @@ import atexit
 import os
 import sys
 import threading
+from collections.abc import Callable
 from inspect import CORO_CREATED, getcoroutinestate
 from typing import Any
 
@@ -40,6 +41,7 @@ class Lane:
         "_waiter",
         "execution",
         "loop",
+        "on_stop",
     )
 
     def __init__(self, execution: Execution, loop: asyncio.AbstractEventLoop) -> None:
@@ -47,6 +49,7 @@ class Lane:
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._waiter: asyncio.Future[None] | None = None
         self._posted = self._pumping = False
+        self.on_stop: Callable[[], None] | None = None  # called once, on the loop
         self._sweep = True  # whether the tasks are still to be cancelled when the run stops
 
     def post(self, *, force: bool = False) -> None:
@@ -107,6 +110,8 @@ class Lane:
         if core.stopped and self._sweep:
             self._sweep = False
             self._cancel_tasks()
+            if self.on_stop is not None:
+                self.on_stop()
         if core.finished and waiter is not None and not waiter.done():
             waiter.set_result(None)
 
@@ -161,6 +166,7 @@ class Lane:
         with execution.lock:
             core.ended(i, outcome, at)
             wake = not core.waking and core.wants()
+            more = core.stopped or core.finished or core.has_ready(LOOP)
         if wake:
             execution.wake()
         if failure is not None:
@@ -171,7 +177,7 @@ class Lane:
             execution.notify()
         if core.finished:
             execution.unpark_all()
-        if core.stopped or core.finished or core.has_ready(LOOP):
+        if more:
             self.pump()
 
     def _cancel_tasks(self) -> None:

@@ -95,30 +95,40 @@ def _refused(execution: Execution, error: BaseException) -> None:
             core.waking = False
             if core.running:
                 return
-            at = _parts.clock() - execution.start
-            i = core.take(THREADS, at)
-            if i < 0:
-                break
-            execution.errors[i] = error
-            core.ended(i, FAILED, at)
+            i = core.take(THREADS, _parts.clock() - execution.start)
+        if i < 0:
+            break
+        outcome = execution.caught(i, error)
+        with execution.lock:
+            core.ended(i, outcome, _parts.clock() - execution.start)
         if core.fail_fast and core.first == i:
             execution.ctx.cancel(error)
+    execution.notify()
     if core.finished:
         execution.finish()
 
 
-def work(execution: Execution, label: str, thread: threading.Thread | None = None) -> None:
+def work(
+    execution: Execution,
+    label: str,
+    thread: threading.Thread | None = None,
+    *,
+    once: bool = False,
+) -> None:
     """Run ready jobs of a run, one after the other, until none may start.
 
     Args:
         execution: The run.
         label: What the report calls this thread.
         thread: This thread, if it is to be called like the job that it runs.
+        once: Whether to stop after the first.
     """
     core, lock, clock, start = execution.core, execution.lock, _parts.clock, execution.start
-    lane, observers, waiting = execution.lane, execution.observers, execution.waiting
+    observers, waiting = execution.observers, execution.waiting
+    turn = core.last if once else core.turn
     with lock:
-        core.waking = False
+        if not once:  # who works once came by itself; a thread that was woken may be on its way
+            core.waking = False
         i = core.take(THREADS, clock() - start)
         if i < 0:
             return
@@ -142,20 +152,23 @@ def work(execution: Execution, label: str, thread: threading.Thread | None = Non
             if observers:
                 execution.tell_ended(i, outcome, at)
             failure = execution.errors[i] if outcome == FAILED else None
-            j = i
+            j, lane = i, execution.lane
             with lock:
-                i = core.turn(j, outcome, THREADS, at)
+                i = turn(j, outcome, THREADS, at)
                 wake = not core.waking and core.wants()
                 finished = i < 0 and core.finished
+                post = lane is not None and core.has_ready(LOOP)
             if failure is not None:
                 if core.fail_fast and core.first == j:
                     ctx.cancel(failure)
                 failure = None  # the error's traceback may hold this frame
             if waiting:
                 execution.notify()
+            if wake and i < 0:  # once: others have to go on
+                execution.wake()
             if finished:
                 execution.finish()
-            elif lane is not None and core.has_ready(LOOP):
+            elif post:
                 lane.post()
     finally:
         if i >= 0:

@@ -27,6 +27,7 @@ MOST = 60
 
 _MOST_OF_A_KIND = 20  # of the failures, and of the critical path; the longest jobs get the rest
 _ELLIPSIS = "..."
+_NOTICEABLE = 0.001  # seconds of waiting; whoever is handed from thread to thread waits a little
 _NOTHING = 5e-9  # seconds; no clock is that fine, and dividing by less could overflow
 
 
@@ -185,7 +186,8 @@ class _Waterfall:
         name = f" '{self.pen.clip(self.name, 24)}'" if self.name else ""
         lines = [f"run{name}: {self._how_it_went()}"]
         if len(self.path) > 1:
-            path = self._path("critical path" if self.duration else "critical path so far")
+            so_far = " so far" if self.duration is None else ""
+            path = self._path(f"critical path{so_far}")
             if _measure(lines[0]) + 2 + _measure(path) <= self.width:
                 lines[0] += f"; {path}"
             else:
@@ -210,8 +212,9 @@ class _Waterfall:
         if all(each.start is None for each in self.records):
             return f"{text}; no job started"
         work = sum(max(0.0, self._took(each)) for each in self.records)
-        at_once = f", {work / self.duration:.1f} at once" if self.duration > _NOTHING else ""
-        return f"{text}, {amount(work)} of work{at_once}"
+        at_once = work / self.duration if self.duration > _NOTHING else 0.0
+        text = f"{text}, {amount(work)} of work"
+        return f"{text}, {at_once:.1f} at once" if at_once >= 0.1 else text
 
     def _first_of_many(self) -> str:
         failed = [each for each in self.records if each.state == "failed"]
@@ -302,8 +305,10 @@ class _Waterfall:
         scale = cells / self.end if self.end > _NOTHING else 0.0
         first = min(int(record.start * scale), cells - 1)
         length = max(1, round((record.start + self._took(record)) * scale) - first)
-        waited = (record.waiting or 0.0) * scale
-        dots = first - max(0, int(record.start * scale - waited)) if waited >= 1 else 0
+        waiting = record.waiting or 0.0
+        dots = 0
+        if waiting >= _NOTICEABLE and waiting * scale >= 2:
+            dots = first - max(0, int((record.start - waiting) * scale))
         sign = "#" if record.name in self.critical else "="
         bar = " " * (first - dots) + "." * dots + sign * (length - 1)
         return (bar + (">" if record.end is None else sign)).ljust(cells)

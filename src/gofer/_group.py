@@ -1,0 +1,604 @@
+"""Group and AsyncGroup: jobs that are added while others run."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import suppress
+
+from gofer import _parts
+from gofer._context import Context, current_context
+from gofer._core.intake import Intake
+from gofer._core.lanes import LOOP, NOTHING, THREADS
+from gofer._core.states import (
+    CANCELLED,
+    FAILED,
+    NAMES,
+    NOT_STARTED,
+    READY,
+    RUNNING,
+    SKIPPED,
+    SUCCEEDED,
+)
+from gofer._job import FunctionJob, is_async, refuse_generator
+from gofer._notes import add_note, failed_too, listed, of_failure
+from gofer._program import checked_limit
+from gofer.backends import _interrupt
+from gofer.backends._execution import CALLS, ENGINE, PLAIN, Execution, refuse_awaitable
+from gofer.backends.threads import summon, wait, work_and_wait
+from gofer.errors import (
+    Cancelled,
+    GroupClosed,
+    JobDefinitionError,
+    NoResult,
+    RunningLoopError,
+    describe,
+)
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from asyncio import Task
+    from collections.abc import Callable, Coroutine
+    from types import TracebackType
+    from typing import Any, Generic, ParamSpec, Self, TypeVar, overload
+
+    P = ParamSpec("P")
+    R = TypeVar("R")
+    R_co = TypeVar("R_co", covariant=True)
+else:
+    from gofer._job import Generic, overload
+
+    R_co = None
+
+
+class JobHandle(Generic[R_co]):
+    """One job of a group: what became of it.
+
+    Attributes:
+        args: The positional arguments that it was given.
+        state: As in ``JobRecord``.
+        error: What it failed with, or None.
+
+    Thread safety: may be read from any thread.
+    """
+
+    __slots__ = ("_fn", "_kwargs", "_label", "_number", "_state", "_value", "args", "error")
+
+    def __init__(
+        self, fn: Callable[..., Any], number: int, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> None:
+        self._fn, self._number, self.args, self._kwargs = fn, number, args, kwargs
+        self._state = READY
+        self._value: Any = None
+        self._label: str | None = None
+        self.error: BaseException | None = None
+
+    def _begin(self, label: str) -> tuple[Any, tuple[Any, ...], dict[str, Any]]:
+        self._label = label
+        self._state = RUNNING
+        return self._fn, self.args, self._kwargs
+
+    @property
+    def name(self) -> str:
+        """``fetch[17]``: the function's name, and the job's place in the group, from 0."""
+        return f"{_base_name(self._fn)}[{self._number}]"
+
+    @property
+    def state(self) -> str:
+        """The job's state, as a word."""
+        return NAMES[self._state]
+
+    @property
+    def done(self) -> bool:
+        """Whether it has ended, well or not; or never will start."""
+        return self._state > RUNNING
+
+    @property
+    def ok(self) -> bool:
+        """Whether it has ended well."""
+        return self._state == SUCCEEDED
+
+    def result(self) -> R_co:
+        """Return what the job returned; never blocks.
+
+        Raises:
+            BaseException: The job's own error, if it failed.
+            NoResult: It has not ended, or was cancelled.
+        """
+        if self._state == SUCCEEDED:
+            return self._value  # type: ignore[no-any-return]
+        if self.error is not None:
+            raise self.error
+        raise NoResult(self.name, f"it is {self.state}")
+
+    def __repr__(self) -> str:
+        return f"<JobHandle {self.name!r} {self.state}>"
+
+
+def _base_name(fn: Any) -> str:
+    if type(fn) is FunctionJob:
+        return fn.name
+    for _ in range(20):
+        name = getattr(fn, "__name__", None)
+        if isinstance(name, str):
+            return name
+        if not hasattr(fn, "func"):  # a partial has one
+            break
+        fn = fn.func
+    return type(fn).__name__
+
+
+class GroupExecution(Execution):
+    """A group at work: its jobs by number, as long as they have not ended."""
+
+    __slots__ = ("cancelled_names", "core", "failed", "handles", "name", "tolerant")
+
+    core: Intake
+
+    def __init__(
+        self,
+        core: Intake,
+        ctx: Context | None,
+        name: str | None,
+        *,
+        recover: bool,
+        tolerant: bool = False,
+    ) -> None:
+        """Begin.
+
+        Args:
+            core: Which numbers may start.
+            ctx: The caller's context, or None.
+            name: The group's name, or None.
+            recover: Whether a panic becomes a ``JobPanic``.
+            tolerant: Whether a failure is kept by its handle alone, and counts as an end like
+                others.
+        """
+        self.handles: dict[int, JobHandle[Any]] = {}
+        self.cancelled_names: list[str] = []
+        self.failed: dict[int, tuple[str, float]] = {}  # number -> name, seconds from the start
+        self.name, self.tolerant = name, tolerant
+        super().__init__(core, ctx, summon, recover=recover)
+
+    def call(self, i: int, label: str) -> Any:
+        # No local variable for the handle: a failure's traceback keeps this frame alive, and the
+        # handle keeps the failure.
+        fn, args, kwargs = self.handles[i]._begin(label)
+        value = fn(*args, **kwargs) if kwargs else fn(*args)
+        if type(value) not in PLAIN:
+            if label == "loop":
+                return value  # a coroutine; its result comes to `keep`
+            refuse_awaitable(self.handles[i].name, value)
+        self.keep(i, value)
+        return value
+
+    def keep(self, i: int, result: Any) -> None:
+        handle = self.handles.pop(i)
+        handle._value = result
+        handle._state = SUCCEEDED  # last: `done` says that the rest is there
+
+    def caught(self, i: int, error: BaseException) -> int:
+        outcome = super().caught(i, error)
+        handle = self.handles.pop(i)
+        if outcome == FAILED:
+            handle.error = self.errors[i]
+            if self.tolerant:
+                del self.errors[i]
+                handle._state = FAILED
+                return SKIPPED
+            self.failed[i] = handle.name, _parts.clock() - self.start
+        elif outcome == CANCELLED:
+            self.cancelled_names.append(handle.name)
+        handle._state = outcome
+        return outcome
+
+    def name_of(self, i: int) -> str:
+        handle = self.handles.get(i)
+        return f"job {i}" if handle is None else handle.name
+
+    def label_of(self, i: int) -> str | None:
+        handle = self.handles.get(i)
+        return None if handle is None else handle._label
+
+    def running(self) -> list[int]:
+        with self.lock:
+            return [i for i in self.core.started_at if i in self.handles]
+
+    def ended(self) -> BaseException | None:
+        """Finish; return what the group has to raise, with its note."""
+        took = _parts.clock() - self.start
+        depth = self.ctx.depth
+        error = self.conclude()
+        idle = [handle.name for handle in self.handles.values()]
+        for handle in self.handles.values():
+            handle._state = NOT_STARTED
+        whose = f"group {self.name!r}" if self.name else "the group"
+        failures = self.core.failures
+        if error is not None:
+            begin = f"{whose} was stopped, and ended after {took:.3f} s"
+            add_note(error, self._note(begin, idle, failures), depth)
+        elif failures and self.core.fail_fast:
+            error = self.errors[failures[0]]
+            begin = of_failure(*self.failed[failures[0]], run=whose)
+            add_note(error, self._note(begin, idle, failures[1:]), depth)
+        elif failures:
+            for i in failures:
+                add_note(self.errors[i], of_failure(*self.failed[i], run=whose), depth)
+            count = f"{len(failures)} of {self.core.came} jobs failed"
+            error = BaseExceptionGroup(count, [self.errors[i] for i in sorted(failures)])
+        self.handles.clear()
+        self.clear()
+        return error
+
+    def _note(self, begin: str, idle: list[str], failures: list[int]) -> str:
+        later = [failed_too(self.failed[i][0], self.errors[i]) for i in failures]
+        parts = [("cancelled", self.cancelled_names), ("not started", idle), ("failed later", later)]
+        return "; ".join([begin, *[f"{what}: {listed(which)}" for what, which in parts if which]])
+
+
+class _BaseGroup:
+    """What both groups share: options, admission, and the one block in which they are open."""
+
+    def __init__(
+        self,
+        ctx: Context | None = None,
+        *,
+        limit: int | None = None,
+        name: str | None = None,
+        fail_fast: bool = True,
+        recover: bool = True,
+    ) -> None:
+        if ctx is not None and not isinstance(ctx, Context):
+            raise TypeError(f"a group's first argument is a Context, not a {type(ctx).__name__}")
+        self.name = name
+        self._ctx, self._recover = ctx, recover
+        self._core = Intake(checked_limit(f"group {name!r}" if name else "group", limit), fail_fast)
+        self._execution: GroupExecution | None = None
+        self._refusal: Cancelled | None = None
+        self._tolerant = False
+
+    def _open(self) -> GroupExecution:
+        if self._execution is not None:
+            raise GroupClosed("a group is entered once; make a new one for each block")
+        self._execution = GroupExecution(
+            self._core, self._ctx, self.name, recover=self._recover, tolerant=self._tolerant
+        )
+        return self._execution
+
+    @property
+    def context(self) -> Context:
+        """The jobs' context: cancelling it stops the group. Jobs find it by ``current_context``."""
+        if self._execution is None or self._execution.ctx is None:
+            raise GroupClosed("a group has a context inside its `with` block only")
+        return self._execution.ctx
+
+    def try_go(
+        self, fn: Callable[P, Coroutine[Any, Any, R]] | Callable[P, R], /, *args: Any, **kwargs: Any
+    ) -> JobHandle[Any] | None:
+        """Add ``fn(*args, **kwargs)`` if it finds a place at once; never blocks.
+
+        Returns:
+            The job's handle, or None at the limit.
+
+        Raises:
+            As ``go``.
+        """
+        return self._admit(fn, args, kwargs, force=self._inside())
+
+    def _inside(self) -> bool:
+        """Return whether a job of this group calls; it must never wait for its own place."""
+        mine = self.context
+        ctx = current_context()
+        while ctx is not None:
+            if ctx is mine:
+                return True
+            ctx = ctx._parent
+        return False
+
+    def _admit(
+        self,
+        fn: Any,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        *,
+        force: bool = False,
+        or_call: Callable[[], object] | None = None,
+    ) -> JobHandle[Any] | None:
+        """Add a job, or return None at the limit.
+
+        Args:
+            fn, args, kwargs: The job.
+            force: Whether the limit does not count: the job may have to wait in line.
+            or_call: What to call once, when there may be a place again.
+        """
+        execution, core = self._execution, self._core
+        if execution is None or core.closed:
+            raise GroupClosed("a group takes jobs inside its `with` block only")
+        lane = LOOP if is_async(fn) else THREADS
+        if lane == LOOP and execution.lane is None:
+            self._need_loop(execution)
+        with execution.lock:
+            if core.stopped or core.closed:
+                i = NOTHING
+            elif force or core.admits():
+                i = core.added(lane)
+                handle: JobHandle[Any] = JobHandle(fn, i, args, kwargs)
+                execution.handles[i] = handle
+                wake = core.wants()
+            else:
+                if or_call is not None:
+                    execution.waiting.append(or_call)
+                return None
+        if i == NOTHING:
+            raise self._refuse(execution)
+        if wake:
+            execution.wake()
+        if lane == LOOP:
+            execution.lane.post()
+        return handle
+
+    def _refuse(self, execution: GroupExecution) -> BaseException:
+        ctx = execution.ctx
+        cause = None if ctx is None else ctx.cause
+        self._refusal = Cancelled(cause)
+        return self._refusal
+
+    def _need_loop(self, execution: GroupExecution) -> None:
+        from gofer.backends.loop import Lane, background_loop
+
+        with execution.lock:
+            if execution.lane is None:
+                execution.lane = Lane(execution, background_loop())
+
+    def _close(self, error: BaseException | None) -> None:
+        """Take no more jobs; an error of the block itself stops those that run."""
+        execution = self._running_execution()
+        with execution.lock:
+            self._core.closed = True
+        if error is not None:
+            execution.ctx.cancel(error)
+
+    def _running_execution(self) -> GroupExecution:
+        assert self._execution is not None  # _open was called: this is the end of the block
+        return self._execution
+
+    def _outcome(self, error: BaseException | None) -> BaseException | None:
+        """Return what leaves the block instead of its own error, or None for that."""
+        execution = self._running_execution()
+        interrupted = execution.interrupted is not None
+        refused = error is not None and error is self._refusal
+        failure = execution.ended()
+        self._refusal = None
+        if error is None or refused or interrupted:
+            return failure
+        if failure is not None and failure is not error and not isinstance(failure, Cancelled):
+            add_note(error, f"while the group was open, {describe(failure)}", 0)
+        return None
+
+
+class Group(_BaseGroup):
+    """Runs jobs that are added while others run, in threads; errgroup's shape.
+
+    Leaving the ``with`` block waits for all jobs and raises the first error, the job's own object.
+    After a failure no job starts, those that run see their context cancelled, and ``go`` raises.
+
+    Args:
+        ctx: Cancellation, deadline and values; None means the context of the job that this runs in,
+            if any.
+        limit: How many jobs may run or wait at once; None means no limit.
+        name: What errors call it.
+        fail_fast: Whether the first failure stops the group. If not, one ``ExceptionGroup`` is
+            raised at the end, in the order in which the jobs were added.
+        recover: Whether a panic becomes a ``JobPanic``.
+
+    Raises:
+        LimitError: The limit is not a whole number of at least 1.
+
+    Thread safety: jobs may be added from any thread, jobs of the group among them.
+
+    Example:
+        >>> with Group(limit=8) as group:
+        ...     handles = [group.go(pow, 2, n) for n in range(4)]
+        >>> [handle.result() for handle in handles]
+        [1, 2, 4, 8]
+    """
+
+    def __enter__(self) -> Self:
+        self._guarded = _interrupt.begin(self._open())
+        return self
+
+    @overload
+    def go(
+        self, fn: Callable[P, Coroutine[Any, Any, R]], /, *args: P.args, **kwargs: P.kwargs
+    ) -> JobHandle[R]: ...
+    @overload
+    def go(self, fn: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> JobHandle[R]: ...
+    def go(self, fn: Any, /, *args: Any, **kwargs: Any) -> JobHandle[Any]:
+        """Add ``fn(*args, **kwargs)`` as a job; block while the limit is reached.
+
+        Called by a job of this very group it never blocks: the new job waits in line, as the one
+        that calls has a place already.
+
+        Returns:
+            A handle: the job's name, whether it has ended, its result.
+
+        Raises:
+            Cancelled: The group has stopped: a job failed, or the context was cancelled. Let it
+                out of the block, which raises the job's error in its place.
+            GroupClosed: Called before the block or after it.
+            JobDefinitionError: ``fn`` cannot be called, or is a generator function.
+            RunningLoopError: It would block a running event loop; use ``AsyncGroup``.
+        """
+        _check_job(fn, args)
+        handle = self._admit(fn, args, kwargs, force=self._inside())
+        while handle is None:
+            if _parts.running_loop() is not None:
+                raise RunningLoopError(
+                    "go() would block the running event loop at the limit; "
+                    "write: async with AsyncGroup(...) as group: await group.go(...)"
+                )
+            gate = threading.Lock()
+            gate.acquire()
+            handle = self._admit(fn, args, kwargs, or_call=gate.release)
+            if handle is None:
+                wait(gate, self._running_execution())
+        return handle
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> bool:
+        execution = self._running_execution()
+        self._close(error)
+        try:
+            work_and_wait(execution)
+        finally:
+            if self._guarded:
+                _interrupt.end(execution)
+        failure = self._outcome(error)
+        try:
+            if failure is not None:
+                _raise_alone(failure)
+            return False
+        finally:
+            del failure, error, execution
+
+
+class AsyncGroup(_BaseGroup):
+    """``Group`` for ``async with``: async jobs run on this loop, sync ones in threads.
+
+    The arguments are those of ``Group``. A failure also cancels the block itself, as
+    ``asyncio.TaskGroup`` does, so that it does not sit in an ``await`` for nothing.
+
+    Example:
+        >>> import asyncio
+        >>> async def main():
+        ...     async with AsyncGroup(limit=8) as group:
+        ...         handles = [await group.go(asyncio.sleep, 0, n) for n in range(3)]
+        ...     return [handle.result() for handle in handles]
+        >>> asyncio.run(main())
+        [0, 1, 2]
+    """
+
+    _cancels_block = True
+
+    async def __aenter__(self) -> Self:
+        from asyncio import current_task, get_running_loop
+
+        from gofer.backends.loop import Lane
+
+        execution = self._open()
+        self._loop = get_running_loop()
+        execution.lane = Lane(execution, self._loop)
+        self._block: Task[Any] | None = current_task() if self._cancels_block else None
+        self._cancelling = 0 if self._block is None else self._block.cancelling()
+        self._cancelled_block = False
+        execution.lane.on_stop = self._stopped
+        return self
+
+    @overload
+    async def go(
+        self, fn: Callable[P, Coroutine[Any, Any, R]], /, *args: P.args, **kwargs: P.kwargs
+    ) -> JobHandle[R]: ...
+    @overload
+    async def go(
+        self, fn: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs
+    ) -> JobHandle[R]: ...
+    async def go(self, fn: Any, /, *args: Any, **kwargs: Any) -> JobHandle[Any]:
+        """Add ``fn(*args, **kwargs)`` as a job; wait while the limit is reached. See ``Group.go``.
+
+        Cancellation: a job that still waits for a place is not added.
+        """
+        _check_job(fn, args)
+        handle = self._admit(fn, args, kwargs, force=self._inside())
+        while handle is None:
+            gate = self._loop.create_future()
+            handle = self._admit(fn, args, kwargs, or_call=self._opener(gate))
+            if handle is None:
+                await gate
+        return handle
+
+    def _opener(self, gate: Any) -> Callable[[], None]:
+        """Return a function for any thread that completes a future of this loop."""
+
+        def complete() -> None:
+            if not gate.done():
+                gate.set_result(None)
+
+        def open_gate() -> None:
+            with suppress(RuntimeError):  # the loop was closed under the group
+                self._loop.call_soon_threadsafe(complete)
+
+        return open_gate
+
+    def _stopped(self) -> None:
+        """Cancel the block, once, on the loop; not from a job that fails while ``go`` starts it."""
+        from asyncio import current_task
+
+        block = self._block
+        if block is None or self._core.closed:
+            return
+        if current_task() is block:
+            self._loop.call_soon(self._stopped)
+        elif not self._cancelled_block:
+            self._cancelled_block = True
+            block.cancel()
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> bool:
+        from asyncio import CancelledError
+
+        execution = self._running_execution()
+        ours = False
+        if self._cancelled_block and self._block is not None:
+            # As asyncio.TaskGroup: our own request is taken back; another's goes on.
+            ours = self._block.uncancel() <= self._cancelling and isinstance(error, CancelledError)
+        self._close(None if ours else error)
+        try:
+            await execution.lane.run()
+        except BaseException:
+            if execution.core.finished:
+                execution.ended()
+            raise
+        failure = self._outcome(None if ours else error)
+        try:
+            if failure is not None:
+                _raise_alone(failure)
+            return False
+        finally:
+            self._block = None
+            del failure, error, execution
+
+
+def _raise_alone(failure: BaseException) -> None:
+    """Raise a job's error without the refusal that ended the block as its context.
+
+    Not ``from None``, which would take away the cause that the error may have.
+    """
+    context = failure.__context__
+    try:
+        raise failure
+    finally:
+        failure.__context__ = context
+        del failure, context
+
+
+def _check_job(fn: Any, args: tuple[Any, ...]) -> None:
+    if not callable(fn):
+        kind = type(fn).__name__
+        if kind == "coroutine":
+            fn.close()
+            raise JobDefinitionError(
+                kind, "was called already; write: group.go(fetch, url), not group.go(fetch(url))"
+            )
+        raise JobDefinitionError(kind, f"a {kind} cannot be called; write: group.go(fetch, url)")
+    refuse_generator(fn, _base_name(fn))
+
+
+CALLS.add(GroupExecution.call.__code__)
+ENGINE.update({GroupExecution.call.__code__, GroupExecution.caught.__code__})

@@ -1,0 +1,272 @@
+"""map and amap: one function over many items, lazy, ordered and bounded."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
+
+from gofer._core.states import READY, SUCCEEDED
+from gofer._group import AsyncGroup, Group, JobHandle, _check_job
+from gofer.backends.threads import wait, work
+from gofer.errors import JobDefinitionError, LimitError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+    from typing import Any, Literal, TypeVar, overload
+
+    from gofer._context import Context
+
+    T = TypeVar("T")
+    R = TypeVar("R")
+else:
+    from gofer._job import overload
+
+_AHEAD = 8
+"""Items that are pulled ahead beyond the limit, so that a thread that ends one finds the next."""
+
+
+@overload
+def map(
+    fn: Callable[[T], Coroutine[Any, Any, R]],
+    items: Iterable[T],
+    *,
+    limit: int = ...,
+    ctx: Context | None = None,
+    name: str | None = None,
+    check: Literal[True] = True,
+) -> Iterator[R]: ...
+@overload
+def map(
+    fn: Callable[[T], R],
+    items: Iterable[T],
+    *,
+    limit: int = ...,
+    ctx: Context | None = None,
+    name: str | None = None,
+    check: Literal[True] = True,
+) -> Iterator[R]: ...
+@overload
+def map(
+    fn: Callable[[T], Coroutine[Any, Any, R]],
+    items: Iterable[T],
+    *,
+    limit: int = ...,
+    ctx: Context | None = None,
+    name: str | None = None,
+    check: Literal[False],
+) -> Iterator[JobHandle[R]]: ...
+@overload
+def map(
+    fn: Callable[[T], R],
+    items: Iterable[T],
+    *,
+    limit: int = ...,
+    ctx: Context | None = None,
+    name: str | None = None,
+    check: Literal[False],
+) -> Iterator[JobHandle[R]]: ...
+def map(
+    fn: Any,
+    items: Any,
+    *,
+    limit: int = 32,
+    ctx: Context | None = None,
+    name: str | None = None,
+    check: bool = True,
+) -> Iterator[Any]:
+    """Call ``fn`` with each item, ``limit`` at a time, and give the results in the items' order.
+
+    Nothing happens before the first ``next()``. At most ``limit`` items and a few more are pulled
+    ahead, so ``items`` may be endless. Leaving the loop early cancels the rest and waits for it.
+
+    Args:
+        fn: A function of one item; a sync one runs in threads, the calling one among them, an
+            async one on the background loop.
+        items: What to call it with; pulled in the calling thread.
+        limit: How many run at once.
+        ctx: Cancellation, deadline and values, as for ``Group``.
+        name: What errors call the whole.
+        check: Whether the first failure ends it all. If not, every item is tried, and the iterator
+            gives a ``JobHandle`` for each: ``handle.ok``, ``handle.error``, ``handle.args[0]``.
+
+    Returns:
+        A generator.
+
+    Raises:
+        BaseException: From ``next()``: the first error of a job, the own object, with a note that
+            names it, such as ``fetch[17]`` for the item 17.
+        LimitError, JobDefinitionError: At once.
+
+    Example:
+        >>> list(map(abs, [-1, 2, -3]))
+        [1, 2, 3]
+        >>> [h.args[0] for h in map(int, ["1", "x", "3"], check=False) if not h.ok]
+        ['x']
+    """
+    _check_map(fn, limit)
+    group = Group(ctx, limit=limit, name=name)
+    group._tolerant = not check
+    return _map(group, fn, iter(items), limit + _AHEAD, check)
+
+
+def _map(group: Group, fn: Any, items: Iterator[Any], most: int, check: bool) -> Iterator[Any]:
+    window: deque[JobHandle[Any]] = deque()
+    label = threading.current_thread().name
+    with group:
+        for item in items:
+            handle = group._admit(fn, (item,), {}, force=True)
+            assert handle is not None  # it was forced
+            window.append(handle)
+            while window and (len(window) >= most or window[0].done):
+                head = _ended(group, window.popleft(), label)
+                yield head.result() if check else head
+        while window:
+            head = _ended(group, window.popleft(), label)
+            yield head.result() if check else head
+
+
+def _ended(group: Group, head: JobHandle[Any], label: str) -> JobHandle[Any]:
+    """Return the oldest job once it has ended; run it here if nobody does yet."""
+    execution = group._running_execution()
+    while not head.done:
+        if head._state == READY:
+            work(execution, label, once=True)  # the oldest goes first, so it is this one
+            if head.done:
+                break
+        gate = threading.Lock()
+        gate.acquire()
+        with execution.lock:
+            if head.done or execution.core.stopped:
+                gate.release()
+            else:
+                execution.waiting.append(gate.release)
+        wait(gate, execution)
+        if execution.core.stopped and not head.done:
+            raise group._refuse(execution)
+    if execution.core.stopped and head._state != SUCCEEDED:
+        raise group._refuse(execution)
+    return head
+
+
+@overload
+def amap(
+    fn: Callable[[T], Coroutine[Any, Any, R]],
+    items: Iterable[T] | AsyncIterable[T],
+    *,
+    limit: int = ...,
+    ctx: Context | None = None,
+    name: str | None = None,
+    check: Literal[True] = True,
+) -> AsyncIterator[R]: ...
+@overload
+def amap(
+    fn: Callable[[T], R],
+    items: Iterable[T] | AsyncIterable[T],
+    *,
+    limit: int = ...,
+    ctx: Context | None = None,
+    name: str | None = None,
+    check: Literal[True] = True,
+) -> AsyncIterator[R]: ...
+@overload
+def amap(
+    fn: Callable[[T], Coroutine[Any, Any, R]],
+    items: Iterable[T] | AsyncIterable[T],
+    *,
+    limit: int = ...,
+    ctx: Context | None = None,
+    name: str | None = None,
+    check: Literal[False],
+) -> AsyncIterator[JobHandle[R]]: ...
+@overload
+def amap(
+    fn: Callable[[T], R],
+    items: Iterable[T] | AsyncIterable[T],
+    *,
+    limit: int = ...,
+    ctx: Context | None = None,
+    name: str | None = None,
+    check: Literal[False],
+) -> AsyncIterator[JobHandle[R]]: ...
+def amap(
+    fn: Any,
+    items: Any,
+    *,
+    limit: int = 32,
+    ctx: Context | None = None,
+    name: str | None = None,
+    check: bool = True,
+) -> AsyncIterator[Any]:
+    """Do what ``map`` does, for ``async for``: async jobs on this loop, sync ones in threads.
+
+    ``items`` may be an async iterable, too. An async generator that is left early is closed by
+    the loop a little later; to have the rest cancelled and waited for at once, write
+    ``async with contextlib.aclosing(amap(...)) as results:``.
+
+    Example:
+        >>> import asyncio
+        >>> async def double(n):
+        ...     await asyncio.sleep(0)
+        ...     return 2 * n
+        >>> async def main():
+        ...     return [n async for n in amap(double, range(3))]
+        >>> asyncio.run(main())
+        [0, 2, 4]
+    """
+    _check_map(fn, limit)
+    group = AsyncGroup(ctx, limit=limit, name=name)
+    group._tolerant = not check
+    # The block is suspended in the caller's loop while a job fails; that must not be cancelled.
+    group._cancels_block = False
+    source = items if hasattr(items, "__aiter__") else _as_async(iter(items))
+    return _amap(group, fn, source, limit + _AHEAD, check)
+
+
+async def _amap(
+    group: AsyncGroup, fn: Any, items: AsyncIterable[Any], most: int, check: bool
+) -> AsyncIterator[Any]:
+    window: deque[JobHandle[Any]] = deque()
+    async with group:
+        async for item in items:
+            handle = group._admit(fn, (item,), {}, force=True)
+            assert handle is not None  # it was forced
+            window.append(handle)
+            while window and (len(window) >= most or window[0].done):
+                head = await _aended(group, window.popleft())
+                yield head.result() if check else head
+        while window:
+            head = await _aended(group, window.popleft())
+            yield head.result() if check else head
+
+
+async def _aended(group: AsyncGroup, head: JobHandle[Any]) -> JobHandle[Any]:
+    execution = group._running_execution()
+    while not head.done and not execution.core.stopped:
+        gate = group._loop.create_future()
+        open_gate = group._opener(gate)
+        with execution.lock:
+            if not head.done and not execution.core.stopped:
+                execution.waiting.append(open_gate)
+                open_gate = None
+        if open_gate is None:
+            await gate
+    if execution.core.stopped and head._state != SUCCEEDED:
+        raise group._refuse(execution)
+    return head
+
+
+async def _as_async(items: Iterator[Any]) -> AsyncIterator[Any]:
+    for item in items:
+        yield item
+
+
+def _check_map(fn: Any, limit: Any) -> None:
+    if limit is None:
+        raise LimitError("map", limit)
+    if not callable(fn):
+        raise JobDefinitionError(
+            type(fn).__name__, "cannot be called; write: map(fetch, urls), the function first"
+        )
+    _check_job(fn, ())
