@@ -190,7 +190,7 @@ class JobManager:
                 "write: run = await manager.aexecute(ctx, param)"
             )
         execution = self._begin(ctx, param, only)
-        if execution.core.has_ready(LOOP) or execution.program.mixed:
+        if execution.program.has_async:
             from gofer.backends.loop import Lane, background_loop
 
             execution.lane = Lane(execution, background_loop())
@@ -233,7 +233,7 @@ class JobManager:
         from gofer.backends.loop import Lane
 
         execution = self._begin(ctx, param, only)
-        execution.lane = Lane(execution, get_running_loop())
+        execution.lane = Lane(execution, get_running_loop(), mixed=execution.program.has_sync)
         try:
             await execution.lane.run()
         except BaseException as error:
@@ -280,7 +280,7 @@ class JobManager:
     @property
     def is_async(self) -> bool:
         """Whether any job is async, so that ``do`` must be awaited."""
-        return self._program().mixed
+        return self._program().has_async
 
     def do(self, ctx: Context, param: Any, /) -> Any:
         """Run as a job of another manager; the result is the ``Run``."""

@@ -29,16 +29,17 @@ class Program:
         forms: Index -> bits, see ``HAS_WIRES``.
         wires: Index -> pairs of parameter and index of the job whose result it gets.
         whens: Index -> predicate, for the jobs that have one.
-        mixed: Whether any job is async.
+        has_async, has_sync: Whether any job is.
     """
 
     __slots__ = (
         "fail_fast",
         "fns",
         "forms",
+        "has_async",
+        "has_sync",
         "jobs",
         "limit",
-        "mixed",
         "name",
         "observers",
         "order",
@@ -84,7 +85,7 @@ class Program:
         )
         lanes = bytes(LOOP if is_async(each.fn) else THREADS for each in jobs)
         self.plan = Plan(names, needs, lanes)
-        self.mixed = LOOP in lanes
+        self.has_async, self.has_sync = LOOP in lanes, THREADS in lanes
         index = self.plan.index
         self.wires: list[tuple[tuple[str, int], ...]] = [
             tuple([(arg, index[need]) for arg, need in signature.wires.items()])

@@ -69,6 +69,13 @@ class Lanes:
         """Start the next ready job of a lane: return its index, or NOTHING."""
         raise NotImplementedError
 
+    def take_many(self, lane: int, at: float, most: int) -> list[int]:
+        """Start up to ``most`` ready jobs of a lane; return their indices."""
+        taken: list[int] = []
+        while len(taken) < most and (i := self.take(lane, at)) != NOTHING:
+            taken.append(i)
+        return taken
+
     def ended(self, i: int, outcome: int, at: float) -> None:
         """Note that a running job has ended, with one of ``states.OUTCOMES``.
 

@@ -130,19 +130,31 @@ class Schedule(Lanes):
             return later[0]
         return first[0] if first else _LAST
 
+    def has_ready(self, lane: int) -> bool:
+        """Return whether ``take`` would answer with a job; see ``Lanes.has_ready``."""
+        if self.stopped or self.running >= self.limit:
+            return False
+        if not self._first[lane] and not self._later[lane]:
+            return False
+        return self.running + 1 < self.limit or self.head(lane) < self.head(1 - lane)
+
     def take(self, lane: int, at: float) -> int:
         """Start the next ready job of a lane: return its index, or NOTHING."""
-        if not self.has_ready(lane):
+        running = self.running
+        if self.stopped or running >= self.limit:
+            return NOTHING
+        if running + 1 == self.limit and self.head(1 - lane) < self.head(lane):
             return NOTHING
         first, later = self._first[lane], self._later[lane]
-        if later and (not first or later[0] < first[0]):
-            rank = heappop(later)
+        if first and not (later and later[0] < first[0]):
+            i = self._by_rank[first.popleft()]
+        elif later:
+            i = self._by_rank[heappop(later)]
         else:
-            rank = first.popleft()
-        i = self._by_rank[rank]
+            return NOTHING
         self.states[i] = RUNNING
         self.started_at[i] = at
-        self.running += 1
+        self.running = running + 1
         return i
 
     def ended(self, i: int, outcome: int, at: float) -> None:
@@ -166,12 +178,7 @@ class Schedule(Lanes):
         self.running -= 1
         self.left -= 1
         if outcome in LETS_DEPENDENTS_START:
-            pending = self._pending
-            for j in self.plan.dependents[i]:
-                pending[j] -= 1
-                if not pending[j]:
-                    self.states[j] = READY
-                    heappush(self._later[self.plan.lanes[j]], self._ranks[j])
+            self._met(i)
             return
         if outcome == NOT_STARTED:
             self.started_at[i] = self.ended_at[i] = None
@@ -182,28 +189,42 @@ class Schedule(Lanes):
     def turn(self, i: int, outcome: int, lane: int, at: float) -> int:
         """Note that a job has ended, and take the next of a lane: ``ended`` and ``take`` in one.
 
-        The case of a wide graph goes the short way: a success that nothing waited for, and the
-        next job in line. It is the same as the long way, which the tests compare it with.
+        The usual case goes the short way: a success, and the place of the job that ended passes to
+        the next. It is the same as the long way, which the tests compare it with.
         """
-        first = self._first[lane]
-        if (
-            outcome == SUCCEEDED
-            and first
-            and self.states[i] == RUNNING
-            and not self.plan.dependents[i]
-            and not self._later[lane]
-            and self.running < self.limit
-            and not self.stopped
-        ):
-            self.states[i] = SUCCEEDED
-            self.ended_at[i] = at
-            self.left -= 1
+        states = self.states
+        if outcome != SUCCEEDED or states[i] != RUNNING or self.running >= self.limit:
+            self.ended(i, outcome, at)
+            return self.take(lane, at)
+        states[i] = SUCCEEDED
+        self.ended_at[i] = at
+        self.left -= 1
+        if self.plan.dependents[i]:
+            self._met(i)
+        first, later = self._first[lane], self._later[lane]
+        if self.stopped:
+            j = NOTHING
+        elif first and not (later and later[0] < first[0]):
             j = self._by_rank[first.popleft()]
-            self.states[j] = RUNNING
+        elif later:
+            j = self._by_rank[heappop(later)]
+        else:
+            j = NOTHING
+        if j == NOTHING:
+            self.running -= 1
+        else:
+            states[j] = RUNNING
             self.started_at[j] = at
-            return j
-        self.ended(i, outcome, at)
-        return self.take(lane, at)
+        return j
+
+    def _met(self, i: int) -> None:
+        """Make ready what waited for this job alone."""
+        pending, states, ranks = self._pending, self.states, self._ranks
+        for j in self.plan.dependents[i]:
+            left = pending[j] = pending[j] - 1
+            if not left:
+                states[j] = READY
+                heappush(self._later[self.plan.lanes[j]], ranks[j])
 
     def _rule_out_dependents(self, i: int) -> None:
         """What depends on a failed job never starts; the rest goes on."""

@@ -24,16 +24,19 @@ from gofer._core.lanes import LOOP
 from gofer._core.states import FAILED, NOT_STARTED, SUCCEEDED
 from gofer.backends._execution import ENGINE, Execution
 
-_EAGER: dict[str, Any] = {"eager_start": True} if sys.version_info >= (3, 12) else {}
+_IS_EAGER = sys.version_info >= (3, 12)
 
+_Task: Any = asyncio.Task
 _SLICE = 0.005  # seconds of starting jobs after which the loop's other work gets a turn
-_LOOK_EVERY = 64  # jobs between two looks at the clock
+_HANDFUL = 64  # jobs that are taken at once
 
 
 class Lane:
     """The async jobs of one run, on one loop."""
 
     __slots__ = (
+        "_mixed",
+        "_next",
         "_posted",
         "_pumping",
         "_sweep",
@@ -44,8 +47,19 @@ class Lane:
         "on_stop",
     )
 
-    def __init__(self, execution: Execution, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self, execution: Execution, loop: asyncio.AbstractEventLoop, *, mixed: bool = True
+    ) -> None:
+        """Serve a run on a loop.
+
+        Args:
+            execution: The run.
+            loop: The loop.
+            mixed: Whether there may be sync jobs, too, for which threads are to be woken.
+        """
         self.execution, self.loop = execution, loop
+        self._next: list[int] = []  # taken, and to be started by the pump that is going on
+        self._mixed = mixed
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._waiter: asyncio.Future[None] | None = None
         self._posted = self._pumping = False
@@ -103,6 +117,8 @@ class Lane:
         self._posted = False
         self._pumping = True
         try:
+            while self._next:
+                self._start(self._next.pop())
             self._start_ready()
         finally:
             self._pumping = False
@@ -112,44 +128,63 @@ class Lane:
             self._cancel_tasks()
             if self.on_stop is not None:
                 self.on_stop()
-        if core.finished and waiter is not None and not waiter.done():
-            waiter.set_result(None)
+        if core.finished:
+            self.execution.unpark_all()
+            if waiter is not None and not waiter.done():
+                waiter.set_result(None)
 
     def _start_ready(self) -> None:
-        execution, clock = self.execution, _parts.clock
-        core, lock, start = execution.core, execution.lock, execution.start
-        began, count = clock(), 0
+        """Start what may start, a handful under one lock."""
+        execution, clock, next_ones = self.execution, _parts.clock, self._next
+        core, lock, start, mixed = execution.core, execution.lock, execution.start, self._mixed
+        until = clock() + _SLICE
         while True:
+            at = clock()
             with lock:
-                at = clock()
-                i = core.take(LOOP, at - start)
-                wake = not core.waking and core.wants()
+                taken = core.take_many(LOOP, at - start, _HANDFUL)
+                wake = mixed and not core.waking and core.wants()
             if wake:
                 execution.wake()
-            if i < 0:
+            for i in taken:
+                self._start(i)
+                while next_ones:  # what jobs made possible that ended while they were started
+                    self._start(next_ones.pop())
+            if len(taken) < _HANDFUL:
                 return
-            self._start(i)
-            count += 1
-            if count % _LOOK_EVERY == 0 and at - began > _SLICE:
+            if at > until:
                 self._posted = True
                 self.loop.call_soon(self.pump)
                 return
 
     def _start(self, i: int) -> None:
         execution = self.execution
-        task = asyncio.Task(
-            self._perform(i),
-            loop=self.loop,
-            name=execution.name_of(i),
-            context=execution.snapshot.copy(),
-            **_EAGER,
-        )
-        if not task.done():
+        if execution.core.stopped:  # by a job of this very handful
+            self._take_back(i)
+            return
+        coroutine = self._perform(i)
+        name, context = execution.name_of(i), execution.snapshot.copy()
+        try:
+            if _IS_EAGER:
+                task = _Task(
+                    coroutine, loop=self.loop, name=name, context=context, eager_start=True
+                )
+                if task.done():
+                    return
+            else:
+                task = _Task(coroutine, loop=self.loop, name=name, context=context)
+        except BaseException as error:  # no memory, perhaps; the job must not be lost
+            coroutine.close()
+            self._book(i, execution.caught(i, error))
+        else:
             self._tasks[i] = task
+
+    def _take_back(self, i: int) -> None:
+        """Give a job back to the core whose first line has not run, and never will."""
+        with self.execution.lock:
+            self.execution.core.ended(i, NOT_STARTED, 0.0)
 
     async def _perform(self, i: int) -> None:
         execution = self.execution
-        core = execution.core
         if execution.observers:
             execution.tell_started(i)
         outcome = SUCCEEDED
@@ -157,39 +192,38 @@ class Lane:
             execution.keep(i, await execution.call(i, "loop"))
         except BaseException as error:
             outcome = execution.caught(i, error)
+        self._book(i, outcome)
+
+    def _book(self, i: int, outcome: int) -> None:
+        """Note that a job has ended, and go on with what that makes possible."""
+        execution = self.execution
+        core, ctx = execution.core, execution.ctx
         at = _parts.clock() - execution.start
         if execution.observers:
             execution.tell_ended(i, outcome, at)
         failure = execution.errors[i] if outcome == FAILED else None
-        ctx = execution.ctx
         self._tasks.pop(i, None)
         with execution.lock:
-            core.ended(i, outcome, at)
-            wake = not core.waking and core.wants()
-            more = core.stopped or core.finished or core.has_ready(LOOP)
+            j = core.turn(i, outcome, LOOP, at)
+            wake = self._mixed and not core.waking and core.wants()
         if wake:
             execution.wake()
-        if failure is not None:
-            if core.fail_fast and core.first == i:
-                ctx.cancel(failure)
-            failure = None  # the error's traceback may hold this frame
+        if failure is not None and core.fail_fast and core.first == i:
+            ctx.cancel(failure)
         if execution.waiting:
             execution.notify()
-        if core.finished:
-            execution.unpark_all()
-        if more:
+        if j >= 0:
+            self._next.append(j)
+            self.pump()
+        elif core.stopped or not core.running:
             self.pump()
 
     def _cancel_tasks(self) -> None:
         for i, task in tuple(self._tasks.items()):
             if getcoroutinestate(task.get_coro()) == CORO_CREATED:  # type: ignore[arg-type]
-                # Its first line has not run, and never will: the cancellation comes before it.
-                del self._tasks[i]
-                with self.execution.lock:
-                    self.execution.core.ended(i, NOT_STARTED, 0.0)
+                del self._tasks[i]  # the cancellation comes before its first line
+                self._take_back(i)
             task.cancel()
-        if self.execution.core.finished:
-            self.execution.unpark_all()
 
     def frame_of(self, i: int) -> Any:
         """Return the frame in which a job stands, or None."""
