@@ -8,7 +8,8 @@ Importing this loads neither asyncio nor multiprocessing.
 """
 
 from gofer._context import Context, current_context
-from gofer._group import AsyncGroup, Group, JobHandle
+from gofer._crew import JobHandle
+from gofer._group import AsyncGroup, Group
 from gofer._job import FunctionJob, Job, job
 from gofer._manager import JobManager
 from gofer._map import amap, map

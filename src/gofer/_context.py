@@ -63,6 +63,10 @@ class Context:
         "depth",
     )
 
+    _deadline: float | None
+    _values: Mapping[Any, Any]
+    depth: int
+
     def __init__(
         self,
         timeout: Any = None,
@@ -154,12 +158,18 @@ class Context:
         if self._parent is not None:
             self._parent._calls.pop(self._number, None)
         calls = self._calls
+        interrupt: BaseException | None = None
         while calls:
             try:
                 _, call = calls.popitem()
             except KeyError:  # somebody else took the last one
-                return
-            self._tell(call, outcome)
+                break
+            try:
+                self._tell(call, outcome)
+            except KeyboardInterrupt as error:  # Ctrl-C in a callback: it goes on when all are told
+                interrupt = error
+        if interrupt is not None:
+            raise interrupt
 
     @staticmethod
     def _tell(call: Any, outcome: list[Any]) -> None:
@@ -170,6 +180,8 @@ class Context:
             return
         try:
             call()
+        except KeyboardInterrupt:
+            raise
         except BaseException as error:
             _parts.report_unraisable(error, "an on_cancel callback failed", call)
 
@@ -195,7 +207,7 @@ class Context:
 
     @property
     def cause(self) -> object:
-        """Why it was cancelled: the first error, a ``DeadlineExceeded``, what ``cancel`` was given."""
+        """Why it was cancelled: an error, a ``DeadlineExceeded``, what ``cancel`` was given."""
         return self._outcome["cause"][0] if self.cancelled else None
 
     @property
@@ -255,7 +267,8 @@ class Context:
         """Have ``call()`` called once, when this context is cancelled; at once if it is already.
 
         It runs in the thread that cancels, so it must be short and must not block. If it
-        raises, ``sys.unraisablehook`` gets the error and the others are still called.
+        raises, ``sys.unraisablehook`` gets the error and the others are still called; a
+        KeyboardInterrupt goes on to who cancelled, after them.
 
         Returns:
             A function that takes the callback back; calling it late or twice is harmless.

@@ -9,230 +9,26 @@ from gofer import _parts
 from gofer._context import Context, current_context
 from gofer._core.intake import Intake
 from gofer._core.lanes import LOOP, NOTHING, THREADS
-from gofer._core.states import (
-    CANCELLED,
-    FAILED,
-    NAMES,
-    NOT_STARTED,
-    READY,
-    RUNNING,
-    SKIPPED,
-    SUCCEEDED,
-)
-from gofer._job import FunctionJob, is_async, refuse_generator
-from gofer._notes import add_note, failed_too, listed, of_failure
+from gofer._crew import GroupExecution, JobHandle, base_name
+from gofer._job import FunctionJob
+from gofer._notes import add_note
 from gofer._program import checked_limit
+from gofer._signature import is_async, refuse_generator
 from gofer.backends import _interrupt
-from gofer.backends._execution import CALLS, ENGINE, PLAIN, Execution, refuse_awaitable
-from gofer.backends.threads import summon, wait, work_and_wait
-from gofer.errors import (
-    Cancelled,
-    GroupClosed,
-    JobDefinitionError,
-    NoResult,
-    RunningLoopError,
-    describe,
-)
+from gofer.backends.threads import wait, work_and_wait
+from gofer.errors import Cancelled, GroupClosed, JobDefinitionError, RunningLoopError, describe
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from asyncio import Task
     from collections.abc import Callable, Coroutine
     from types import TracebackType
-    from typing import Any, Generic, ParamSpec, Self, TypeVar, overload
+    from typing import Any, ParamSpec, Self, TypeVar, overload
 
     P = ParamSpec("P")
     R = TypeVar("R")
-    R_co = TypeVar("R_co", covariant=True)
 else:
-    from gofer._job import Generic, overload
-
-    R_co = None
-
-
-class JobHandle(Generic[R_co]):
-    """One job of a group: what became of it.
-
-    Attributes:
-        args: The positional arguments that it was given.
-        state: As in ``JobRecord``.
-        error: What it failed with, or None.
-
-    Thread safety: may be read from any thread.
-    """
-
-    __slots__ = ("_fn", "_kwargs", "_label", "_number", "_state", "_value", "args", "error")
-
-    def __init__(
-        self, fn: Callable[..., Any], number: int, args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> None:
-        self._fn, self._number, self.args, self._kwargs = fn, number, args, kwargs
-        self._state = READY
-        self._value: Any = None
-        self._label: str | None = None
-        self.error: BaseException | None = None
-
-    def _begin(self, label: str) -> tuple[Any, tuple[Any, ...], dict[str, Any]]:
-        self._label = label
-        self._state = RUNNING
-        return self._fn, self.args, self._kwargs
-
-    @property
-    def name(self) -> str:
-        """``fetch[17]``: the function's name, and the job's place in the group, from 0."""
-        return f"{_base_name(self._fn)}[{self._number}]"
-
-    @property
-    def state(self) -> str:
-        """The job's state, as a word."""
-        return NAMES[self._state]
-
-    @property
-    def done(self) -> bool:
-        """Whether it has ended, well or not; or never will start."""
-        return self._state > RUNNING
-
-    @property
-    def ok(self) -> bool:
-        """Whether it has ended well."""
-        return self._state == SUCCEEDED
-
-    def result(self) -> R_co:
-        """Return what the job returned; never blocks.
-
-        Raises:
-            BaseException: The job's own error, if it failed.
-            NoResult: It has not ended, or was cancelled.
-        """
-        if self._state == SUCCEEDED:
-            return self._value  # type: ignore[no-any-return]
-        if self.error is not None:
-            raise self.error
-        raise NoResult(self.name, f"it is {self.state}")
-
-    def __repr__(self) -> str:
-        return f"<JobHandle {self.name!r} {self.state}>"
-
-
-def _base_name(fn: Any) -> str:
-    if type(fn) is FunctionJob:
-        return fn.name
-    for _ in range(20):
-        name = getattr(fn, "__name__", None)
-        if isinstance(name, str):
-            return name
-        if not hasattr(fn, "func"):  # a partial has one
-            break
-        fn = fn.func
-    return type(fn).__name__
-
-
-class GroupExecution(Execution):
-    """A group at work: its jobs by number, as long as they have not ended."""
-
-    __slots__ = ("cancelled_names", "core", "failed", "handles", "name", "tolerant")
-
-    core: Intake
-
-    def __init__(
-        self,
-        core: Intake,
-        ctx: Context | None,
-        name: str | None,
-        *,
-        recover: bool,
-        tolerant: bool = False,
-    ) -> None:
-        """Begin.
-
-        Args:
-            core: Which numbers may start.
-            ctx: The caller's context, or None.
-            name: The group's name, or None.
-            recover: Whether a panic becomes a ``JobPanic``.
-            tolerant: Whether a failure is kept by its handle alone, and counts as an end like
-                others.
-        """
-        self.handles: dict[int, JobHandle[Any]] = {}
-        self.cancelled_names: list[str] = []
-        self.failed: dict[int, tuple[str, float]] = {}  # number -> name, seconds from the start
-        self.name, self.tolerant = name, tolerant
-        super().__init__(core, ctx, summon, recover=recover)
-
-    def call(self, i: int, label: str) -> Any:
-        # No local variable for the handle: a failure's traceback keeps this frame alive, and the
-        # handle keeps the failure.
-        fn, args, kwargs = self.handles[i]._begin(label)
-        value = fn(*args, **kwargs) if kwargs else fn(*args)
-        if type(value) not in PLAIN:
-            if label == "loop":
-                return value  # a coroutine; its result comes to `keep`
-            refuse_awaitable(self.handles[i].name, value)
-        self.keep(i, value)
-        return value
-
-    def keep(self, i: int, result: Any) -> None:
-        handle = self.handles.pop(i)
-        handle._value = result
-        handle._state = SUCCEEDED  # last: `done` says that the rest is there
-
-    def caught(self, i: int, error: BaseException) -> int:
-        outcome = super().caught(i, error)
-        handle = self.handles.pop(i)
-        if outcome == FAILED:
-            handle.error = self.errors[i]
-            if self.tolerant:
-                del self.errors[i]
-                handle._state = FAILED
-                return SKIPPED
-            self.failed[i] = handle.name, _parts.clock() - self.start
-        elif outcome == CANCELLED:
-            self.cancelled_names.append(handle.name)
-        handle._state = outcome
-        return outcome
-
-    def name_of(self, i: int) -> str:
-        handle = self.handles.get(i)
-        return f"job {i}" if handle is None else handle.name
-
-    def label_of(self, i: int) -> str | None:
-        handle = self.handles.get(i)
-        return None if handle is None else handle._label
-
-    def running(self) -> list[int]:
-        with self.lock:
-            return [i for i in self.core.started_at if i in self.handles]
-
-    def ended(self) -> BaseException | None:
-        """Finish; return what the group has to raise, with its note."""
-        took = _parts.clock() - self.start
-        depth = self.ctx.depth
-        error = self.conclude()
-        idle = [handle.name for handle in self.handles.values()]
-        for handle in self.handles.values():
-            handle._state = NOT_STARTED
-        whose = f"group {self.name!r}" if self.name else "the group"
-        failures = self.core.failures
-        if error is not None:
-            begin = f"{whose} was stopped, and ended after {took:.3f} s"
-            add_note(error, self._note(begin, idle, failures), depth)
-        elif failures and self.core.fail_fast:
-            error = self.errors[failures[0]]
-            begin = of_failure(*self.failed[failures[0]], run=whose)
-            add_note(error, self._note(begin, idle, failures[1:]), depth)
-        elif failures:
-            for i in failures:
-                add_note(self.errors[i], of_failure(*self.failed[i], run=whose), depth)
-            count = f"{len(failures)} of {self.core.came} jobs failed"
-            error = BaseExceptionGroup(count, [self.errors[i] for i in sorted(failures)])
-        self.handles.clear()
-        self.clear()
-        return error
-
-    def _note(self, begin: str, idle: list[str], failures: list[int]) -> str:
-        later = [failed_too(self.failed[i][0], self.errors[i]) for i in failures]
-        parts = [("cancelled", self.cancelled_names), ("not started", idle), ("failed later", later)]
-        return "; ".join([begin, *[f"{what}: {listed(which)}" for what, which in parts if which]])
+    from gofer._job import overload
 
 
 class _BaseGroup:
@@ -305,15 +101,13 @@ class _BaseGroup:
     ) -> JobHandle[Any] | None:
         """Add a job, or return None at the limit.
 
-        Args:
-            fn, args, kwargs: The job.
-            force: Whether the limit does not count: the job may have to wait in line.
-            or_call: What to call once, when there may be a place again.
+        With ``force`` the limit does not count: the job may have to wait in line. ``or_call`` is
+        called once, when there may be a place again.
         """
         execution, core = self._execution, self._core
         if execution is None or core.closed:
             raise GroupClosed("a group takes jobs inside its `with` block only")
-        lane = LOOP if is_async(fn) else THREADS
+        lane = LOOP if is_async(fn.fn if type(fn) is FunctionJob else fn) else THREADS
         if lane == LOOP and execution.lane is None:
             self._need_loop(execution)
         with execution.lock:
@@ -349,11 +143,17 @@ class _BaseGroup:
             if execution.lane is None:
                 execution.lane = Lane(execution, background_loop())
 
-    def _close(self, error: BaseException | None) -> None:
-        """Take no more jobs; an error of the block itself stops those that run."""
+    def _close(self, error: BaseException | None, *, cut: bool) -> None:
+        """Take no more jobs; an error of the block itself stops those that run.
+
+        Args:
+            error: The block's own error, or None.
+            cut: Whether the group has cut the block short.
+        """
         execution = self._running_execution()
         with execution.lock:
             self._core.closed = True
+            self._core.cut |= cut
         if error is not None:
             execution.ctx.cancel(error)
 
@@ -428,7 +228,7 @@ class Group(_BaseGroup):
             JobDefinitionError: ``fn`` cannot be called, or is a generator function.
             RunningLoopError: It would block a running event loop; use ``AsyncGroup``.
         """
-        _check_job(fn, args)
+        check_job(fn)
         handle = self._admit(fn, args, kwargs, force=self._inside())
         while handle is None:
             if _parts.running_loop() is not None:
@@ -448,9 +248,9 @@ class Group(_BaseGroup):
         kind: type[BaseException] | None,
         error: BaseException | None,
         trace: TracebackType | None,
-    ) -> bool:
+    ) -> None:
         execution = self._running_execution()
-        self._close(error)
+        self._close(error, cut=error is not None and error is self._refusal)
         try:
             work_and_wait(execution)
         finally:
@@ -460,7 +260,6 @@ class Group(_BaseGroup):
         try:
             if failure is not None:
                 _raise_alone(failure)
-            return False
         finally:
             del failure, error, execution
 
@@ -510,7 +309,7 @@ class AsyncGroup(_BaseGroup):
 
         Cancellation: a job that still waits for a place is not added.
         """
-        _check_job(fn, args)
+        check_job(fn)
         handle = self._admit(fn, args, kwargs, force=self._inside())
         while handle is None:
             gate = self._loop.create_future()
@@ -558,7 +357,8 @@ class AsyncGroup(_BaseGroup):
         if self._cancelled_block and self._block is not None:
             # As asyncio.TaskGroup: our own request is taken back; another's goes on.
             ours = self._block.uncancel() <= self._cancelling and isinstance(error, CancelledError)
-        self._close(None if ours else error)
+        refused = error is not None and error is self._refusal
+        self._close(None if ours else error, cut=ours or refused)
         try:
             await execution.lane.run()
         except BaseException:
@@ -569,7 +369,7 @@ class AsyncGroup(_BaseGroup):
         try:
             if failure is not None:
                 _raise_alone(failure)
-            return False
+            return ours
         finally:
             self._block = None
             del failure, error, execution
@@ -588,7 +388,7 @@ def _raise_alone(failure: BaseException) -> None:
         del failure, context
 
 
-def _check_job(fn: Any, args: tuple[Any, ...]) -> None:
+def check_job(fn: Any) -> None:
     if not callable(fn):
         kind = type(fn).__name__
         if kind == "coroutine":
@@ -597,8 +397,4 @@ def _check_job(fn: Any, args: tuple[Any, ...]) -> None:
                 kind, "was called already; write: group.go(fetch, url), not group.go(fetch(url))"
             )
         raise JobDefinitionError(kind, f"a {kind} cannot be called; write: group.go(fetch, url)")
-    refuse_generator(fn, _base_name(fn))
-
-
-CALLS.add(GroupExecution.call.__code__)
-ENGINE.update({GroupExecution.call.__code__, GroupExecution.caught.__code__})
+    refuse_generator(fn.fn if type(fn) is FunctionJob else fn, base_name(fn))

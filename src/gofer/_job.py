@@ -1,17 +1,13 @@
-"""Job and job(): a name, a callable, and what it needs.
+"""Job and job(): a name, a callable, and what it needs; the signature rule is next door.
 
-The signature rule lives here. Positional parameters without a default are the run's: none,
-``(ctx)`` or ``(ctx, param)``. Keyword-only parameters are other jobs' results, by job name; one
-with a default is wired only where the manager has a job of that name.
-
-``inspect`` and ``typing`` are slow to import, so plain functions are read from their code object
-and the generic classes are generic for type checkers only.
+``typing`` is slow to import, so the generic classes are generic for type checkers only.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 
+from gofer._signature import Signature, is_async
 from gofer.errors import JobDefinitionError
 
 TYPE_CHECKING = False
@@ -59,8 +55,6 @@ else:
 
     P = R_co = C_co = None
 
-_VARIADIC, _VARIADIC_KEYWORDS, _GENERATOR, _COROUTINE, _ASYNC_GENERATOR = 4, 8, 32, 128, 512
-
 
 class FunctionJob(Generic[P, C_co, R_co]):
     """A callable as a job; still an ordinary callable, so that tests call it as it is.
@@ -100,8 +94,8 @@ class FunctionJob(Generic[P, C_co, R_co]):
 
     def do(self, ctx: Context, param: Any, /) -> C_co:
         """Call the function with what it takes of ``ctx`` and ``param``."""
-        args = (ctx, param)[: Signature(self).nargs]
-        return self.fn(*args)  # type: ignore[call-arg]
+        args = (ctx, param)[: Signature(self.fn, self.name, self.needs).nargs]
+        return self.fn(*args)  # type: ignore[call-arg, arg-type]
 
     @property
     def is_async(self) -> bool:
@@ -196,6 +190,14 @@ def job(fn=None, /, *, name=None, after=(), needs=None, when=None):  # type: ign
     """
     if fn is None:
         return lambda fn: job(fn, name=name, after=after, needs=needs, when=when)
+    if type(fn) is FunctionJob:  # a job of a job: what is not said anew stays
+        return job(
+            fn.fn,
+            name=fn.name if name is None else name,
+            after=after or fn.after,
+            needs=fn.needs if needs is None else needs,
+            when=fn.when if when is None else when,
+        )
     if name is None:
         name = _name_of(fn)
     if isinstance(after, (str, bytes)) or not isinstance(after, Iterable):
@@ -220,12 +222,12 @@ def _name_of(fn: Any) -> str:
 
 
 def _do_of(found: Any, name: str) -> Callable[..., Any]:
-    do = getattr(found, "do", None)
+    do: Any = getattr(found, "do", None)
     if not callable(do):
         raise JobDefinitionError(
             name, f"a {type(found).__name__} is not a job; it has no do(ctx, param)"
         )
-    return do
+    return do  # type: ignore[no-any-return]
 
 
 def need_name(owner: str, need: Any) -> str:
@@ -259,150 +261,3 @@ def as_job(given: Any) -> FunctionJob[..., Any, Any]:
     if callable(given):
         return job(given)  # type: ignore[no-any-return]
     raise JobDefinitionError(str(type(given).__name__), "is not a job; it has no do(ctx, param)")
-
-
-def is_async(fn: Any) -> bool:
-    """Return whether calling ``fn`` gives something to await, as far as can be seen from outside."""
-    if type(fn) is not _Function:
-        if type(fn) is FunctionJob:
-            return is_async(fn.fn)
-        owner = getattr(fn, "__self__", None)
-        said = getattr(owner, "is_async", None)
-        if isinstance(said, bool) and getattr(fn, "__name__", "") == "do":
-            return said  # a nested manager knows
-        fn = _function_of(fn)
-    code = getattr(fn, "__code__", None)
-    return bool(code is not None and code.co_flags & _COROUTINE) or hasattr(
-        fn, "_is_coroutine_mark"  # inspect.markcoroutinefunction, Python 3.12
-    )
-
-
-def refuse_generator(fn: Any, name: str) -> None:
-    """Do nothing unless calling ``fn`` would only make a generator.
-
-    Raises:
-        JobDefinitionError: It would.
-    """
-    code = getattr(_function_of(fn), "__code__", None)
-    if code is not None and code.co_flags & (_GENERATOR | _ASYNC_GENERATOR):
-        raise JobDefinitionError(
-            name, "is a generator function; it would not run. Return a list instead"
-        )
-
-
-def _function_of(fn: Any) -> Any:
-    """Look through partials, bound methods and callable objects, to what runs in the end."""
-    for _ in range(20):
-        if hasattr(fn, "__code__"):
-            break
-        if hasattr(fn, "func") and hasattr(fn, "keywords"):  # functools.partial
-            fn = fn.func
-        elif hasattr(fn, "__func__"):
-            fn = fn.__func__
-        else:
-            call = getattr(type(fn), "__call__", None)
-            if not hasattr(call, "__code__"):
-                break
-            fn = call
-    return fn
-
-
-class Signature:
-    """What a job's callable takes.
-
-    Attributes:
-        nargs: How many of ``(ctx, param)`` it takes: 0, 1 or 2.
-        wires: Parameter -> name of the job whose result it gets.
-        optional: The parameters among them that are left out where there is no such job.
-    """
-
-    __slots__ = ("nargs", "optional", "wires")
-
-    def __init__(self, source: FunctionJob[..., Any, Any]) -> None:
-        fn, name = source.fn, source.name
-        refuse_generator(fn, name)
-        if type(fn) is _Function and not hasattr(fn, "__wrapped__"):
-            required, defaulted, keywords, optional, flags = _read_code(fn)
-        else:
-            required, defaulted, keywords, optional, flags = _read_signature(fn, name)
-        wires = {arg: arg for arg in keywords}
-        kept = [arg for arg in required if arg not in source.needs]
-        if kept != required[: len(kept)]:
-            raise JobDefinitionError(
-                name, f"wires a positional parameter that stands before {kept[-1]!r}; wire both"
-            )
-        known = {*wires, *required, *defaulted}
-        for arg, need in source.needs.items():
-            if arg not in known and not flags & _VARIADIC_KEYWORDS:
-                _refuse_wire(name, arg, known)
-            wires[arg] = need
-        required = kept
-        if len(required) > 2:
-            _refuse_positionals(name, required)
-        self.wires = wires
-        self.optional = [arg for arg in optional if arg not in source.needs]
-        self.nargs = 2 if flags & _VARIADIC else len(required)
-
-
-_Function = type(as_job)
-_Read = tuple[list[str], list[str], list[str], list[str], int]
-
-
-def _read_code(fn: Any) -> _Read:
-    """Return required positionals, defaulted ones, keyword-only ones, optional ones, flags."""
-    code = fn.__code__
-    count = code.co_argcount
-    names = code.co_varnames
-    given = len(fn.__defaults__ or ())
-    keywords = list(names[count : count + code.co_kwonlyargcount])
-    optional = list(fn.__kwdefaults__ or ())
-    return (
-        list(names[: count - given]),
-        list(names[count - given : count]),
-        keywords,
-        optional,
-        code.co_flags,
-    )
-
-
-def _read_signature(fn: Any, name: str) -> _Read:
-    import inspect
-
-    try:
-        parameters = inspect.signature(fn).parameters.values()
-    except (ValueError, TypeError):
-        raise JobDefinitionError(
-            name, "its signature cannot be read; wrap it: job(lambda: fn(...), name='...')"
-        ) from None
-    kinds = inspect.Parameter
-    positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
-    keyword = [p for p in parameters if p.kind is p.KEYWORD_ONLY]
-    flags = 0
-    for p in parameters:
-        flags |= {kinds.VAR_POSITIONAL: _VARIADIC, kinds.VAR_KEYWORD: _VARIADIC_KEYWORDS}.get(
-            p.kind, 0
-        )
-    return (
-        [p.name for p in positional if p.default is p.empty],
-        [p.name for p in positional if p.default is not p.empty],
-        [p.name for p in keyword],
-        [p.name for p in keyword if p.default is not p.empty],
-        flags,
-    )
-
-
-def _refuse_wire(name: str, arg: str, known: set[str]) -> None:
-    from gofer._core.plan import nearest
-
-    near = nearest(arg, known)
-    hint = f"; did you mean {near!r}?" if near else ""
-    raise JobDefinitionError(name, f"has no parameter {arg!r} to wire{hint}")
-
-
-def _refuse_positionals(name: str, required: list[str]) -> None:
-    run, rest = required[:2], required[2:]
-    raise JobDefinitionError(
-        name,
-        f"has {len(required)} positional parameters, and a run gives two, (ctx, param); results "
-        f"of other jobs are keyword-only: def {name}({', '.join(run)}, *, {', '.join(rest)})",
-    )

@@ -4,16 +4,12 @@ from __future__ import annotations
 
 from gofer import _parts
 from gofer._context import Context
-from gofer._core.lanes import LOOP
-from gofer._core.schedule import Schedule
-from gofer._core.states import NAMES, RUNNING
 from gofer._job import FunctionJob, as_job, job
-from gofer._notes import add_note, consequences, failed_too, of_failure
-from gofer._program import HAS_WHEN, HAS_WIRES, Program, checked_limit
-from gofer._run import JobRecord, Run
+from gofer._program import Program, checked_limit
+from gofer._run import Run
+from gofer._running import RunExecution
 from gofer.backends import _interrupt
-from gofer.backends._execution import CALLS, ENGINE, PLAIN, Execution, Skip, refuse_awaitable
-from gofer.backends.threads import summon, work_and_wait
+from gofer.backends.threads import work_and_wait
 from gofer.errors import FrozenError, RunningLoopError
 
 TYPE_CHECKING = False
@@ -248,7 +244,7 @@ class JobManager:
         finally:
             del run, failure, execution
 
-    def _begin(self, ctx: Any, param: Any, only: Any) -> _RunExecution:
+    def _begin(self, ctx: Any, param: Any, only: Any) -> RunExecution:
         if ctx is not None and not isinstance(ctx, Context):
             raise TypeError(
                 f"the first argument of execute is a Context, not a {type(ctx).__name__}; "
@@ -256,20 +252,18 @@ class JobManager:
             )
         self._executed = True
         program = self._program()
-        return _RunExecution(program, ctx, param, program.select(only))
+        return RunExecution(program, ctx, param, program.select(only))
 
     @staticmethod
-    def _torn(execution: _RunExecution, error: BaseException) -> None:
-        """End a run whose caller leaves early: its task was cancelled, or a signal handler raised."""
+    def _torn(execution: RunExecution, error: BaseException) -> None:
+        """End a run whose caller leaves early: cancelled, or by a signal handler that raised."""
         execution.ctx.cancel(error)
-        if not execution.core.finished:
-            if execution.hurried or isinstance(error, GeneratorExit):
-                return  # what runs still is left to itself
-            work_and_wait(execution)
-        execution.ended(error)
+        if execution.core.finished:
+            execution.ended(error)
+        # Else it was the second Ctrl-C, or the coroutine was closed: what runs is left to itself.
 
     @staticmethod
-    def _end(execution: _RunExecution) -> Run:
+    def _end(execution: RunExecution) -> Run:
         run = execution.ended(None)
         if run._raises is None:
             execution.program.learn(execution.core)
@@ -289,156 +283,3 @@ class JobManager:
     def __repr__(self) -> str:
         name = f" {self.name!r}" if self.name else ""
         return f"<JobManager{name}, {len(self._jobs)} jobs>"
-
-
-class _RunExecution(Execution):
-    """One run of a manager in progress."""
-
-    __slots__ = ("core", "fns", "forms", "param", "program", "results", "run", "threads")
-
-    core: Schedule
-
-    def __init__(
-        self, program: Program, ctx: Context | None, param: Any, only: set[int] | None
-    ) -> None:
-        core = Schedule(
-            program.plan,
-            limit=program.limit,
-            fail_fast=program.fail_fast,
-            only=only,
-            order=program.order,
-        )
-        size = program.plan.size
-        self.program, self.param = program, param
-        self.fns, self.forms = program.fns, program.forms
-        self.results: list[Any] = [None] * size
-        self.threads: list[str | None] = [None] * size
-        super().__init__(
-            core, ctx, summon, recover=program.recover, observers=program.observers
-        )
-        self.run = Run(program.name, core, self.results, self.errors, self.threads)
-        if self.observers:
-            self._tell("run_started", self.run)
-
-    def call(self, i: int, label: str) -> Any:
-        self.threads[i] = label
-        form = self.forms[i]
-        if form == 2:
-            value = self.fns[i](self.ctx, self.param)
-        elif form == 0:
-            value = self.fns[i]()
-        elif form == 1:
-            value = self.fns[i](self.ctx)
-        else:
-            value = self._call_wired(i, form)
-        if type(value) not in PLAIN:
-            if self.program.plan.lanes[i] == LOOP:
-                return value  # a coroutine; its result comes to `keep`
-            refuse_awaitable(self.program.plan.names[i], value)
-        self.results[i] = value
-        return value
-
-    def _call_wired(self, i: int, form: int) -> Any:
-        if form & HAS_WHEN and not self.program.whens[i](self.ctx, self.param):
-            raise Skip
-        args = (self.ctx, self.param)[: form & 3]
-        if not form & HAS_WIRES:
-            return self.fns[i](*args)
-        results = self.results
-        return self.fns[i](*args, **{arg: results[j] for arg, j in self.program.wires[i]})
-
-    def keep(self, i: int, result: Any) -> None:
-        self.results[i] = result
-
-    def name_of(self, i: int) -> str:
-        return self.program.plan.names[i]
-
-    def label_of(self, i: int) -> str | None:
-        return self.threads[i]
-
-    def running(self) -> list[int]:
-        return [i for i, state in enumerate(self.core.states) if state == RUNNING]
-
-    def ended(self, torn: BaseException | None) -> Run:
-        """Finish the run's report: decide its one error, and write the note on it."""
-        run = self.run
-        run._duration = _parts.clock() - self.start
-        depth = self.ctx.depth
-        cut_short = self.conclude()
-        run._raises = torn or cut_short or self._failure(depth)
-        if cut_short is not None and torn is None:
-            self._note_cut(cut_short, depth)
-        if self.observers:
-            self._tell("run_ended", run)
-        self.clear()
-        self.param = self.run = self.results = self.threads = self.errors = None  # type: ignore[assignment]
-        return run
-
-    def _failure(self, depth: int) -> BaseException | None:
-        """Return what the failed jobs make the run raise, with its note."""
-        core, failures, names = self.core, self.core.failures, self.program.plan.names
-        if not failures:
-            return None
-        if core.fail_fast:
-            first = failures[0]
-            later = [failed_too(names[i], self.errors[i]) for i in failures[1:6]]
-            later += [names[i] for i in failures[6:]]
-            parts = consequences(names, core.states, self._chosen(), later)
-            note = "; ".join([self._sentence(first), *parts])
-            add_note(self.errors[first], note, depth)
-            return self.errors[first]
-        for i in failures:
-            add_note(self.errors[i], self._sentence(i), depth)
-        count = f"{len(failures)} of {len(self._chosen())} jobs failed"
-        errors = [self.errors[i] for i in sorted(failures)]
-        # Not ExceptionGroup: with recover=False a panic may be among them, raw. Where all are
-        # ordinary exceptions, this makes an ExceptionGroup by itself.
-        return BaseExceptionGroup(count, errors)
-
-    def _sentence(self, i: int) -> str:
-        at = self.core.ended_at[i] or 0.0
-        return of_failure(self.name_of(i), at, run=self._whose())
-
-    def _whose(self) -> str:
-        return f"run {self.program.name!r}" if self.program.name else "the run"
-
-    def _chosen(self) -> Any:
-        only = self.core.selected
-        return range(self.program.plan.size) if only is None else sorted(only)
-
-    def _note_cut(self, error: BaseException, depth: int) -> None:
-        core, names = self.core, self.program.plan.names
-        later = [failed_too(names[i], self.errors[i]) for i in core.failures[:6]]
-        later += [names[i] for i in core.failures[6:]]
-        parts = consequences(names, core.states, self._chosen(), later)
-        took = f"{self._whose()} was stopped, and ended after {self.run._duration:.3f} s"
-        add_note(error, "; ".join([took, *parts]), depth)
-
-    # -- observers
-
-    def tell_started(self, i: int) -> None:
-        self._tell("job_started", self.run, self.name_of(i))
-
-    def tell_ended(self, i: int, outcome: int, at: float) -> None:
-        core = self.core
-        record = JobRecord(
-            self.name_of(i),
-            NAMES[outcome],
-            core.started_at[i],
-            at,
-            core.waited(i),
-            self.errors.get(i),
-            self.threads[i],
-        )
-        self._tell("job_ended", self.run, record)
-
-    def _tell(self, event: str, *facts: Any) -> None:
-        for observer in self.observers:
-            try:
-                getattr(observer, event)(*facts)
-            except BaseException as error:
-                _parts.report_unraisable(error, f"an observer's {event} failed", observer)
-
-
-CALLS.update({_RunExecution.call.__code__, _RunExecution._call_wired.__code__})
-ENGINE.update({_RunExecution.call.__code__, _RunExecution._call_wired.__code__})

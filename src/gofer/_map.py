@@ -7,7 +7,8 @@ from collections import deque
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
 
 from gofer._core.states import READY, SUCCEEDED
-from gofer._group import AsyncGroup, Group, JobHandle, _check_job
+from gofer._crew import JobHandle
+from gofer._group import AsyncGroup, Group, check_job
 from gofer.backends.threads import wait, work
 from gofer.errors import JobDefinitionError, LimitError
 
@@ -245,12 +246,11 @@ async def _aended(group: AsyncGroup, head: JobHandle[Any]) -> JobHandle[Any]:
     execution = group._running_execution()
     while not head.done and not execution.core.stopped:
         gate = group._loop.create_future()
-        open_gate = group._opener(gate)
         with execution.lock:
-            if not head.done and not execution.core.stopped:
-                execution.waiting.append(open_gate)
-                open_gate = None
-        if open_gate is None:
+            wanted = not head.done and not execution.core.stopped
+            if wanted:
+                execution.waiting.append(group._opener(gate))
+        if wanted:
             await gate
     if execution.core.stopped and head._state != SUCCEEDED:
         raise group._refuse(execution)
@@ -269,4 +269,4 @@ def _check_map(fn: Any, limit: Any) -> None:
         raise JobDefinitionError(
             type(fn).__name__, "cannot be called; write: map(fetch, urls), the function first"
         )
-    _check_job(fn, ())
+    check_job(fn)

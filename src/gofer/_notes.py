@@ -38,7 +38,9 @@ def add_note(error: BaseException, text: str, depth: int) -> None:
         if isinstance(notes, list):
             notes[:] = [n for n in notes if not (isinstance(n, Note) and n.depth <= depth)]
         error.add_note(note)
-    except Exception:  # a hostile error; it is raised all the same
+    except KeyboardInterrupt:
+        raise
+    except BaseException:  # a hostile error may raise anything; it is raised all the same
         return
 
 

@@ -30,13 +30,25 @@ def running_loop() -> Any:
 
 
 def report_unraisable(error: BaseException, message: str, where: object) -> None:
-    """Hand an error that nobody can receive to ``sys.unraisablehook``."""
-    sys.unraisablehook(
-        SimpleNamespace(  # type: ignore[arg-type]  # the hook's own type cannot be built
-            exc_type=type(error),
-            exc_value=error,
-            exc_traceback=error.__traceback__,
-            err_msg=message,
-            object=where,
-        )
-    )
+    """Hand an error that nobody can receive to ``sys.unraisablehook``; never raise."""
+    try:
+        if sys.unraisablehook is sys.__unraisablehook__:
+            # The hook that Python brings takes only what Python itself has made.
+            import traceback
+
+            told = "".join(traceback.format_exception(error))
+            sys.stderr.write(f"{message}: {where!r}\n{told}")
+            sys.stderr.flush()
+        else:
+            facts: Any = SimpleNamespace(
+                exc_type=type(error),
+                exc_value=error,
+                exc_traceback=error.__traceback__,
+                err_msg=message,
+                object=where,
+            )
+            sys.unraisablehook(facts)
+    except KeyboardInterrupt:
+        raise
+    except BaseException:  # a hostile error, a closed stderr, a hook that raises
+        return

@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterable
 
 from gofer._core.lanes import LOOP, THREADS
 from gofer._core.plan import Plan, nearest
-from gofer._job import FunctionJob, Signature, as_job, is_async
+from gofer._job import FunctionJob, as_job
+from gofer._signature import Signature, is_async
 from gofer.errors import LimitError, UnknownJobError
 
 TYPE_CHECKING = False
@@ -65,7 +66,7 @@ class Program:
         self.fail_fast, self.recover, self.observers = fail_fast, recover, observers
         self.runs = 0
         self.order: list[int] | None = None
-        self._compile([Signature(each) for each in self.jobs])
+        self._compile([Signature(each.fn, each.name, each.needs) for each in self.jobs])
 
     def _compile(self, signatures: list[Signature]) -> None:
         jobs = self.jobs

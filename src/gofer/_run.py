@@ -29,8 +29,8 @@ class JobRecord:
 
     Attributes:
         name: The job's name.
-        state: ``"succeeded"``, ``"failed"``, ``"cancelled"``, ``"skipped"`` or ``"not started"``; in a
-            run that still goes on also ``"waiting"``, ``"ready"`` and ``"running"``.
+        state: ``"succeeded"``, ``"failed"``, ``"cancelled"``, ``"skipped"`` or ``"not started"``;
+            in a run that still goes on also ``"waiting"``, ``"ready"`` and ``"running"``.
         start: When it started, or None.
         end: When it ended, or None.
         waiting: Seconds between the end of its last need and its start, or None.
@@ -129,7 +129,11 @@ class Run:
         state = self._schedule.final_state(i)
         if state not in (SUCCEEDED, SKIPPED):
             error = self._errors.get(i)
-            why = f"it {NAMES[state]}: {describe(error)}" if error else f"it is {NAMES[state]}"
+            why = (
+                f"it {NAMES[state]}: {describe(error)}"
+                if error is not None
+                else f"it is {NAMES[state]}"
+            )
             raise NoResult(self._schedule.plan.names[i], why)
         return self._results[i]
 
@@ -147,7 +151,7 @@ class Run:
 
     def __contains__(self, job: object) -> bool:
         try:
-            self[job]  # type: ignore[index]
+            self[job]  # type: ignore[call-overload]
         except NoResult:
             return False
         return True
@@ -222,13 +226,16 @@ class Run:
     def critical_path(self) -> tuple[str, ...]:
         """The chain of jobs that decided when the run ended, first to last.
 
-        Walked backwards: from the job that ended last, always to that need which ended last.
+        Walked backwards: from the job that failed first, if that stopped the run, else the one that
+        ended last; always to that need which ended last.
         """
-        ended_at, plan = self._schedule.ended_at, self._schedule.plan
+        schedule = self._schedule
+        ended_at, plan = schedule.ended_at, schedule.plan
         ends = [(at, i) for i, at in enumerate(ended_at) if at is not None]
         if not ends:
             return ()
-        path = [max(ends)[1]]
+        stopped_by = schedule.first if schedule.fail_fast else -1
+        path = [stopped_by if stopped_by >= 0 else max(ends)[1]]
         while plan.needs[path[-1]]:
             path.append(max(plan.needs[path[-1]], key=lambda j: ended_at[j] or 0.0))
         return tuple([plan.names[i] for i in reversed(path)])

@@ -82,10 +82,9 @@ class Timer:
                 sleep = _LINGER
                 if self._heap:
                     sleep = min(self._heap[0][0] - now, _LONGEST)
-                elif not due:
-                    if idle:
-                        self._thread = None
-                        return
+                elif not due and idle:
+                    self._thread = None
+                    return
                 self._wakes_at = 0.0 if due else now + sleep
                 idle = not self._heap
             for call in due:

@@ -7,14 +7,19 @@ pickle. No message contains a param's contents.
 from __future__ import annotations
 
 
-def describe(error: BaseException) -> str:
-    """Return ``TypeName: text`` for any exception, also for one whose ``__str__`` raises."""
+def describe(error: object) -> str:
+    """Return ``TypeName: text`` for any exception, also for one whose ``__str__`` raises.
+
+    Of anything else (what a context was cancelled with) it is the text alone.
+    """
     name = type(error).__name__
     try:
         text = str(error)
     except BaseException:  # a hostile __str__ may raise anything, SystemExit included
         return f"<unprintable {name}>"
     first_line = text.partition("\n")[0]
+    if not isinstance(error, BaseException):
+        return first_line
     return f"{name}: {first_line}" if first_line else name
 
 
@@ -215,7 +220,7 @@ class DeadlineExceeded(GoferError, TimeoutError):
         super().__init__(message)
 
 
-class Cancelled(BaseException):  # noqa: N818  as asyncio.CancelledError: not an Exception
+class Cancelled(BaseException):  # as asyncio.CancelledError: not an Exception
     """A context was cancelled. A BaseException, so that ``except Exception`` lets it through.
 
     Attributes:
@@ -229,5 +234,4 @@ class Cancelled(BaseException):  # noqa: N818  as asyncio.CancelledError: not an
     def __str__(self) -> str:
         if self.cause is None:
             return "the context was cancelled"
-        text = describe(self.cause) if isinstance(self.cause, BaseException) else str(self.cause)
-        return f"the context was cancelled: {text}"
+        return f"the context was cancelled: {describe(self.cause)}"

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import deque
 
 from gofer._core.lanes import LOOP, NOTHING, THREADS, Lanes
-from gofer._core.states import LETS_DEPENDENTS_START, NAMES, OUTCOMES
+from gofer._core.states import LETS_DEPENDENTS_START, OUTCOMES, named
 from gofer.errors import InvalidTransition
 
 _LAST = float("inf")
@@ -79,7 +79,8 @@ class Intake(Lanes):
             InvalidTransition: The job does not run, or that is no outcome.
         """
         if i not in self.started_at or outcome not in OUTCOMES:
-            raise InvalidTransition(f"job {i} does not run; it cannot become {NAMES[outcome]} now")
+            state = "is running" if i in self.started_at else "does not run"
+            raise InvalidTransition(f"job {i} {state}; it cannot become {named(outcome)}")
         del self.started_at[i]
         self.running -= 1
         if outcome not in LETS_DEPENDENTS_START:

@@ -54,7 +54,8 @@ class Lanes:
         """Whether a cancellation, not a failure, has kept the run from doing all it could."""
         if not self.stopped or (self.fail_fast and self.first != NOTHING):
             return False
-        return self.cut or self.unfinished
+        failed_afterwards = bool(self.failures) and self.first == NOTHING
+        return self.cut or self.unfinished or failed_afterwards
 
     @property
     def unfinished(self) -> bool:

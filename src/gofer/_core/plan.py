@@ -78,9 +78,7 @@ class Plan:
         except KeyError:
             for name in wanted:
                 if name not in index:
-                    raise UnknownNeedError(
-                        self.names[i], name, nearest(name, self.names)
-                    ) from None
+                    raise UnknownNeedError(self.names[i], name, nearest(name, self.names)) from None
             raise
         return found if len(found) == 1 else tuple(dict.fromkeys(found))
 
@@ -145,10 +143,10 @@ class Plan:
 
 
 def _index(names: list[str]) -> dict[str, int]:
-    index = dict(zip(names, range(len(names)), strict=True))
     for name in names:
         if not isinstance(name, str) or not name:
             raise JobDefinitionError(str(name), "a name must be a string that is not empty")
+    index = dict(zip(names, range(len(names)), strict=True))
     if len(index) < len(names):
         seen: set[str] = set()
         for name in names:

@@ -27,6 +27,7 @@ from gofer._core.states import (
     RUNNING,
     SUCCEEDED,
     WAITING,
+    named,
 )
 from gofer.errors import InvalidTransition
 
@@ -168,11 +169,11 @@ class Schedule(Lanes):
         Raises:
             InvalidTransition: The job does not run, or that is no outcome.
         """
+        if not 0 <= i < self.plan.size:
+            raise InvalidTransition(f"there is no job {i}, of {self.plan.size}")
         if self.states[i] != RUNNING or outcome not in OUTCOMES:
-            raise InvalidTransition(
-                f"job {self.plan.names[i]!r} is {NAMES[self.states[i]]}; it cannot become "
-                f"{NAMES[outcome]} now"
-            )
+            name, state = self.plan.names[i], NAMES[self.states[i]]
+            raise InvalidTransition(f"job {name!r} is {state}; it cannot become {named(outcome)}")
         self.states[i] = outcome
         self.ended_at[i] = at
         self.running -= 1
@@ -193,7 +194,12 @@ class Schedule(Lanes):
         the next. It is the same as the long way, which the tests compare it with.
         """
         states = self.states
-        if outcome != SUCCEEDED or states[i] != RUNNING or self.running >= self.limit:
+        if (
+            outcome != SUCCEEDED
+            or self.running >= self.limit
+            or not 0 <= i < len(states)
+            or states[i] != RUNNING
+        ):
             self.ended(i, outcome, at)
             return self.take(lane, at)
         states[i] = SUCCEEDED

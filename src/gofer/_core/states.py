@@ -39,3 +39,8 @@ OUTCOMES = TRANSITIONS[RUNNING]
 
 LETS_DEPENDENTS_START = frozenset({SUCCEEDED, SKIPPED})
 """A skipped job counts as done: what needs it gets None."""
+
+
+def named(state: int) -> str:
+    """Return what a state is called, also one that does not exist, for the text of an error."""
+    return NAMES[state] if state in TRANSITIONS else f"{state!r}, which is no state"

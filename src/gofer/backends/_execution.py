@@ -201,10 +201,14 @@ class Execution:
 
     def _place(self, i: int) -> str | None:
         """Return ``file:line`` where a job stands now, or None."""
-        frame = self.lane.frame_of(i) if self.lane is not None else None
-        if frame is None:
-            ident = IDENTS.get(self.label_of(i) or "", self.caller)
+        label = self.label_of(i)
+        if label == "loop":
+            frame = self.lane.frame_of(i)
+        else:
+            ident = self.caller if label is None else IDENTS.get(label, self.caller)
             frame = None if ident is None else sys._current_frames().get(ident)
+            while frame is not None and frame.f_back and frame.f_back.f_code not in CALLS:
+                frame = frame.f_back  # down to the job's own function
         return None if frame is None else f"{frame.f_code.co_filename}:{frame.f_lineno}"
 
     # -- failing
@@ -288,12 +292,14 @@ def _is_cancellation(error: BaseException) -> bool:
 
 def _strip(error: BaseException) -> None:
     """Take Gofer's own frames off the start of a traceback."""
-    trace: TracebackType | None = error.__traceback__
-    while trace is not None and trace.tb_frame.f_code in ENGINE:
-        trace = trace.tb_next
     try:
+        trace: TracebackType | None = error.__traceback__
+        while trace is not None and trace.tb_frame.f_code in ENGINE:
+            trace = trace.tb_next
         error.__traceback__ = trace
-    except Exception:  # a hostile setter; the traceback is longer then
+    except KeyboardInterrupt:
+        raise
+    except BaseException:  # a hostile error may raise anything; its traceback is longer then
         return
 
 

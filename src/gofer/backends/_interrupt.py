@@ -8,11 +8,20 @@ raises only where the main thread is in a job. The second Ctrl-C raises where it
 
 from __future__ import annotations
 
+import _signal as _given  # type: ignore[import-not-found]  # `signal` takes ten times longer
 import threading
-from _signal import SIGINT, default_int_handler, getsignal, signal  # `signal` takes 10 times longer
 from contextlib import suppress
+from typing import Any
 
 from gofer.backends._execution import CALLS, WAITS, Execution
+
+_C: Any = _given
+SIGINT, default_int_handler, getsignal, signal = (
+    _C.SIGINT,
+    _C.default_int_handler,
+    _C.getsignal,
+    _C.signal,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -42,7 +51,7 @@ def end(execution: Execution) -> None:
             signal(SIGINT, default_int_handler)
 
 
-def _handle(signum: int, frame: FrameType | None) -> None:
+def _handle(_signum: int, frame: FrameType | None) -> None:
     if not _runs:  # between two lines of `end`, or left behind by it
         raise KeyboardInterrupt
     again = _runs[-1].interrupted is not None

@@ -17,6 +17,7 @@ import sys
 import threading
 from collections.abc import Callable
 from inspect import CORO_CREATED, getcoroutinestate
+from types import FrameType
 from typing import Any
 
 from gofer import _parts
@@ -99,7 +100,7 @@ class Lane:
             try:
                 await self._waiter
             except asyncio.CancelledError as error:
-                cancelled = cancelled or error
+                cancelled = error if cancelled is None else cancelled
                 execution.ctx.cancel(error)
             except BaseException as error:  # GeneratorExit: nothing can be awaited any more
                 execution.ctx.cancel(error)
@@ -174,7 +175,8 @@ class Lane:
                 task = _Task(coroutine, loop=self.loop, name=name, context=context)
         except BaseException as error:  # no memory, perhaps; the job must not be lost
             coroutine.close()
-            self._book(i, execution.caught(i, error))
+            at = _parts.clock() - execution.start
+            self._book(i, execution.caught(i, error), at)
         else:
             self._tasks[i] = task
 
@@ -190,15 +192,16 @@ class Lane:
         outcome = SUCCEEDED
         try:
             execution.keep(i, await execution.call(i, "loop"))
+            at = _parts.clock() - execution.start
         except BaseException as error:
+            at = _parts.clock() - execution.start
             outcome = execution.caught(i, error)
-        self._book(i, outcome)
+        self._book(i, outcome, at)
 
-    def _book(self, i: int, outcome: int) -> None:
+    def _book(self, i: int, outcome: int, at: float) -> None:
         """Note that a job has ended, and go on with what that makes possible."""
         execution = self.execution
         core, ctx = execution.core, execution.ctx
-        at = _parts.clock() - execution.start
         if execution.observers:
             execution.tell_ended(i, outcome, at)
         failure = execution.errors[i] if outcome == FAILED else None
@@ -225,12 +228,22 @@ class Lane:
                 self._take_back(i)
             task.cancel()
 
-    def frame_of(self, i: int) -> Any:
-        """Return the frame in which a job stands, or None."""
+    def frame_of(self, i: int) -> FrameType | None:
+        """Return the frame of an async job's own function, or None; from any thread."""
         task = self._tasks.get(i)
-        frames = task.get_stack() if task is not None else []
-        own = [frame for frame in frames if frame.f_code is not Lane._perform.__code__]
-        return own[-1] if own else None
+        coroutine: Any = None if task is None else task.get_coro()
+        if coroutine is None:
+            return None
+        frame = getattr(coroutine.cr_await, "cr_frame", None)
+        if frame is not None:
+            return frame  # type: ignore[no-any-return]
+        for each in sys._current_frames().values():  # it does not await, and blocks the loop
+            above: FrameType | None = each
+            while above is not None and above.f_back is not coroutine.cr_frame:
+                above = above.f_back
+            if above is not None:
+                return above
+        return None
 
 
 ENGINE.add(Lane._perform.__code__)

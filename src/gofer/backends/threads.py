@@ -146,9 +146,10 @@ def work(
             outcome = SUCCEEDED
             try:
                 copy().run(call, i, label)
+                at = clock() - start
             except BaseException as error:
+                at = clock() - start
                 outcome = execution.caught(i, error)
-            at = clock() - start
             if observers:
                 execution.tell_ended(i, outcome, at)
             failure = execution.errors[i] if outcome == FAILED else None
@@ -185,7 +186,21 @@ def _abandon(execution: Execution, i: int) -> None:
 
 
 def work_and_wait(execution: Execution) -> None:
-    """Work for a run in the calling thread, until it is over."""
+    """Work for a run in the calling thread, until it is over.
+
+    Whatever a signal handler raises in here cancels the run, and goes on when the run is over; the
+    KeyboardInterrupt of a second Ctrl-C goes on at once.
+    """
+    try:
+        _work_and_wait(execution)
+    except BaseException as error:
+        if not execution.hurried:
+            execution.ctx.cancel(error)
+            _work_and_wait(execution)
+        raise
+
+
+def _work_and_wait(execution: Execution) -> None:
     gate = threading.Lock()
     gate.acquire()
     label = threading.current_thread().name

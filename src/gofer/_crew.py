@@ -1,0 +1,226 @@
+"""What a group is while it works: its jobs by number, a handle for each, and their one error."""
+
+from __future__ import annotations
+
+from gofer import _parts
+from gofer._context import Context
+from gofer._core.intake import Intake
+from gofer._core.states import (
+    CANCELLED,
+    FAILED,
+    NAMES,
+    NOT_STARTED,
+    READY,
+    RUNNING,
+    SKIPPED,
+    SUCCEEDED,
+)
+from gofer._job import FunctionJob
+from gofer._notes import add_note, failed_too, listed, of_failure
+from gofer.backends._execution import CALLS, ENGINE, PLAIN, Execution, refuse_awaitable
+from gofer.backends.threads import summon
+from gofer.errors import NoResult
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any, Generic, TypeVar
+
+    R_co = TypeVar("R_co", covariant=True)
+else:
+    from gofer._job import Generic
+
+    R_co = None
+
+
+class JobHandle(Generic[R_co]):
+    """One job of a group: what became of it.
+
+    Attributes:
+        args: The positional arguments that it was given.
+        state: As in ``JobRecord``.
+        error: What it failed with, or None.
+
+    Thread safety: may be read from any thread.
+    """
+
+    __slots__ = ("_fn", "_kwargs", "_label", "_number", "_state", "_value", "args", "error")
+
+    def __init__(
+        self, fn: Callable[..., Any], number: int, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> None:
+        self._fn, self._number, self.args, self._kwargs = fn, number, args, kwargs
+        self._state = READY
+        self._value: Any = None
+        self._label: str | None = None
+        self.error: BaseException | None = None
+
+    def _begin(self, label: str) -> tuple[Any, tuple[Any, ...], dict[str, Any]]:
+        self._label = label
+        self._state = RUNNING
+        return self._fn, self.args, self._kwargs
+
+    @property
+    def name(self) -> str:
+        """``fetch[17]``: the function's name, and the job's place in the group, from 0."""
+        return f"{base_name(self._fn)}[{self._number}]"
+
+    @property
+    def state(self) -> str:
+        """The job's state, as a word."""
+        return NAMES[self._state]
+
+    @property
+    def done(self) -> bool:
+        """Whether it has ended, well or not; or never will start."""
+        return self._state > RUNNING
+
+    @property
+    def ok(self) -> bool:
+        """Whether it has ended well."""
+        return self._state == SUCCEEDED
+
+    def result(self) -> R_co:
+        """Return what the job returned; never blocks.
+
+        Raises:
+            BaseException: The job's own error, if it failed.
+            NoResult: It has not ended, or was cancelled.
+        """
+        if self._state == SUCCEEDED:
+            return self._value  # type: ignore[no-any-return]
+        if self.error is not None:
+            raise self.error
+        raise NoResult(self.name, f"it is {self.state}")
+
+    def __repr__(self) -> str:
+        return f"<JobHandle {self.name!r} {self.state}>"
+
+
+def base_name(fn: Any) -> str:
+    if type(fn) is FunctionJob:
+        return fn.name
+    for _ in range(20):
+        name = getattr(fn, "__name__", None)
+        if isinstance(name, str):
+            return name
+        if not hasattr(fn, "func"):  # a partial has one
+            break
+        fn = fn.func
+    return type(fn).__name__
+
+
+class GroupExecution(Execution):
+    """A group at work: its jobs by number, as long as they have not ended."""
+
+    __slots__ = ("cancelled_names", "core", "failed", "handles", "name", "tolerant")
+
+    core: Intake
+
+    def __init__(
+        self,
+        core: Intake,
+        ctx: Context | None,
+        name: str | None,
+        *,
+        recover: bool,
+        tolerant: bool = False,
+    ) -> None:
+        """Begin.
+
+        Args:
+            core: Which numbers may start.
+            ctx: The caller's context, or None.
+            name: The group's name, or None.
+            recover: Whether a panic becomes a ``JobPanic``.
+            tolerant: Whether a failure is kept by its handle alone, and counts as an end like
+                others.
+        """
+        self.handles: dict[int, JobHandle[Any]] = {}
+        self.cancelled_names: list[str] = []
+        self.failed: dict[int, tuple[str, float]] = {}  # number -> name, seconds from the start
+        self.name, self.tolerant = name, tolerant
+        super().__init__(core, ctx, summon, recover=recover)
+
+    def call(self, i: int, label: str) -> Any:
+        # No local variable for the handle: a failure's traceback keeps this frame alive, and the
+        # handle keeps the failure.
+        fn, args, kwargs = self.handles[i]._begin(label)
+        value = fn(*args, **kwargs) if kwargs else fn(*args)
+        if type(value) not in PLAIN:
+            if label == "loop":
+                return value  # a coroutine; its result comes to `keep`
+            refuse_awaitable(self.handles[i].name, value)
+        self.keep(i, value)
+        return value
+
+    def keep(self, i: int, result: Any) -> None:
+        handle = self.handles.pop(i)
+        handle._value = result
+        handle._state = SUCCEEDED  # last: `done` says that the rest is there
+
+    def caught(self, i: int, error: BaseException) -> int:
+        outcome = super().caught(i, error)
+        handle = self.handles.pop(i)
+        if outcome == FAILED:
+            handle.error = self.errors[i]
+            if self.tolerant:
+                del self.errors[i]
+                handle._state = FAILED
+                return SKIPPED
+            self.failed[i] = handle.name, _parts.clock() - self.start
+        elif outcome == CANCELLED:
+            self.cancelled_names.append(handle.name)
+        handle._state = outcome
+        return outcome
+
+    def name_of(self, i: int) -> str:
+        handle = self.handles.get(i)
+        return f"job {i}" if handle is None else handle.name
+
+    def label_of(self, i: int) -> str | None:
+        handle = self.handles.get(i)
+        return None if handle is None else handle._label
+
+    def running(self) -> list[int]:
+        with self.lock:
+            return [i for i in self.core.started_at if i in self.handles]
+
+    def ended(self) -> BaseException | None:
+        """Finish; return what the group has to raise, with its note."""
+        took = _parts.clock() - self.start
+        depth = self.ctx.depth
+        error = self.conclude()
+        idle = [handle.name for handle in self.handles.values()]
+        for handle in self.handles.values():
+            handle._state = NOT_STARTED
+        whose = f"group {self.name!r}" if self.name else "the group"
+        failures = self.core.failures
+        if error is not None:
+            begin = f"{whose} was stopped, and ended after {took:.3f} s"
+            add_note(error, self._note(begin, idle, failures), depth)
+        elif failures and self.core.fail_fast:
+            error = self.errors[failures[0]]
+            begin = of_failure(*self.failed[failures[0]], run=whose)
+            add_note(error, self._note(begin, idle, failures[1:]), depth)
+        elif failures:
+            for i in failures:
+                add_note(self.errors[i], of_failure(*self.failed[i], run=whose), depth)
+            count = f"{len(failures)} of {self.core.came} jobs failed"
+            error = BaseExceptionGroup(count, [self.errors[i] for i in sorted(failures)])
+        self.handles.clear()
+        self.clear()
+        return error
+
+    def _note(self, begin: str, idle: list[str], failures: list[int]) -> str:
+        later = [failed_too(self.failed[i][0], self.errors[i]) for i in failures]
+        parts = [
+            ("cancelled", self.cancelled_names),
+            ("not started", idle),
+            ("failed later", later),
+        ]
+        return "; ".join([begin, *[f"{what}: {listed(which)}" for what, which in parts if which]])
+
+
+CALLS.add(GroupExecution.call.__code__)
+ENGINE.add(GroupExecution.call.__code__)

@@ -1,0 +1,173 @@
+"""The signature rule: what a callable takes of a run, read once when a manager is built.
+
+Positional parameters without a default are the run's: none, ``(ctx)`` or ``(ctx, param)``.
+Keyword-only parameters are other jobs' results, by job name; one with a default is wired only where
+the manager has a job of that name.
+
+``inspect`` is slow to import, so plain functions are read from their code object.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from gofer.errors import JobDefinitionError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+_VARIADIC, _VARIADIC_KEYWORDS, _GENERATOR, _COROUTINE, _ASYNC_GENERATOR = 4, 8, 32, 128, 512
+
+
+def is_async(fn: Any) -> bool:
+    """Return whether calling ``fn`` gives something to await, as far as one can see."""
+    if type(fn) is not _Function:
+        owner = getattr(fn, "__self__", None)
+        said = getattr(owner, "is_async", None)
+        if isinstance(said, bool) and getattr(fn, "__name__", "") == "do":
+            return said  # a nested manager knows
+        fn = _function_of(fn)
+    code = getattr(fn, "__code__", None)
+    return bool(code is not None and code.co_flags & _COROUTINE) or hasattr(
+        fn,
+        "_is_coroutine_mark",  # inspect.markcoroutinefunction, Python 3.12
+    )
+
+
+def refuse_generator(fn: Any, name: str) -> None:
+    """Do nothing unless calling ``fn`` would only make a generator.
+
+    Raises:
+        JobDefinitionError: It would.
+    """
+    code = getattr(_function_of(fn), "__code__", None)
+    if code is not None and code.co_flags & (_GENERATOR | _ASYNC_GENERATOR):
+        raise JobDefinitionError(
+            name, "is a generator function; it would not run. Return a list instead"
+        )
+
+
+def _function_of(fn: Any) -> Any:
+    """Look through partials, bound methods and callable objects, to what runs in the end."""
+    for _ in range(20):
+        if hasattr(fn, "__code__"):
+            break
+        if hasattr(fn, "func") and hasattr(fn, "keywords"):  # functools.partial
+            fn = fn.func
+        elif hasattr(fn, "__func__"):
+            fn = fn.__func__
+        else:
+            call = getattr(type(fn), "__call__", None)
+            if not hasattr(call, "__code__"):
+                break
+            fn = call
+    return fn
+
+
+class Signature:
+    """What a job's callable takes.
+
+    Attributes:
+        nargs: How many of ``(ctx, param)`` it takes: 0, 1 or 2.
+        wires: Parameter -> name of the job whose result it gets.
+        optional: The parameters among them that are left out where there is no such job.
+    """
+
+    __slots__ = ("nargs", "optional", "wires")
+
+    def __init__(self, fn: Any, name: str, needs: Mapping[str, str]) -> None:
+        """Read it.
+
+        Args:
+            fn: The callable.
+            name: The job's name, for messages.
+            needs: Parameter -> name of the job whose result it gets, as far as said explicitly.
+
+        Raises:
+            JobDefinitionError: It breaks the signature rule.
+        """
+        refuse_generator(fn, name)
+        if type(fn) is _Function and not hasattr(fn, "__wrapped__"):
+            required, defaulted, keywords, optional, flags = _read_code(fn)
+        else:
+            required, defaulted, keywords, optional, flags = _read_signature(fn, name)
+        wires = {arg: arg for arg in keywords}
+        kept = [arg for arg in required if arg not in needs]
+        if kept != required[: len(kept)]:
+            raise JobDefinitionError(
+                name, f"wires a positional parameter that stands before {kept[-1]!r}; wire both"
+            )
+        known = {*wires, *required, *defaulted}
+        for arg, need in needs.items():
+            if arg not in known and not flags & _VARIADIC_KEYWORDS:
+                _refuse_wire(name, arg, known)
+            wires[arg] = need
+        required = kept
+        if len(required) > 2:
+            _refuse_positionals(name, required)
+        self.wires = wires
+        self.optional = [arg for arg in optional if arg not in needs]
+        self.nargs = 2 if flags & _VARIADIC else len(required)
+
+
+_Function = type(is_async)
+_Read = tuple[list[str], list[str], list[str], list[str], int]
+
+
+def _read_code(fn: Any) -> _Read:
+    """Return required positionals, defaulted ones, keyword-only ones, optional ones, flags."""
+    code = fn.__code__
+    count = code.co_argcount
+    names = code.co_varnames
+    given = len(fn.__defaults__ or ())
+    keywords = list(names[count : count + code.co_kwonlyargcount])
+    optional = list(fn.__kwdefaults__ or ())
+    return (
+        list(names[: count - given]),
+        list(names[count - given : count]),
+        keywords,
+        optional,
+        code.co_flags,
+    )
+
+
+def _read_signature(fn: Any, name: str) -> _Read:
+    import inspect
+
+    try:
+        parameters = inspect.signature(fn).parameters.values()
+    except (ValueError, TypeError):
+        raise JobDefinitionError(
+            name, "its signature cannot be read; wrap it: job(lambda: fn(...), name='...')"
+        ) from None
+    positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    keyword = [p for p in parameters if p.kind is p.KEYWORD_ONLY]
+    kinds = {p.kind for p in parameters}
+    flags = _VARIADIC if inspect.Parameter.VAR_POSITIONAL in kinds else 0
+    if inspect.Parameter.VAR_KEYWORD in kinds:
+        flags |= _VARIADIC_KEYWORDS
+    return (
+        [p.name for p in positional if p.default is p.empty],
+        [p.name for p in positional if p.default is not p.empty],
+        [p.name for p in keyword],
+        [p.name for p in keyword if p.default is not p.empty],
+        flags,
+    )
+
+
+def _refuse_wire(name: str, arg: str, known: set[str]) -> None:
+    from gofer._core.plan import nearest
+
+    near = nearest(arg, known)
+    hint = f"; did you mean {near!r}?" if near else ""
+    raise JobDefinitionError(name, f"has no parameter {arg!r} to wire{hint}")
+
+
+def _refuse_positionals(name: str, required: list[str]) -> None:
+    run, rest = required[:2], required[2:]
+    raise JobDefinitionError(
+        name,
+        f"has {len(required)} positional parameters, and a run gives two, (ctx, param); results "
+        f"of other jobs are keyword-only: def {name}({', '.join(run)}, *, {', '.join(rest)})",
+    )
