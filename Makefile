@@ -1,0 +1,64 @@
+# All that is ever needed is python3 (3.11 or later, with venv) and make: everything else is
+# installed into .venv, once; a stamp in there says what has been.
+
+PYTHON ?= python3
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip -qq --disable-pip-version-check --no-input \
+	install --root-user-action=ignore
+MAKEFLAGS += --no-print-directory
+
+# MEASURE=1 runs the tests under coverage; ARGS is handed to pytest.
+RUN_PYTEST = $(if $(MEASURE),$(BIN)/coverage erase && $(BIN)/coverage run,$(BIN)/python) -m pytest
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check lint floors types coverage test-all clean
+
+help: ## print this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: .venv/.installed ## install Gofer into .venv and run an example
+	$(BIN)/python examples/environment.py
+
+test: .venv/.test ## run the tests (one of them: make test ARGS="-k cycle")
+	$(RUN_PYTEST) $(ARGS)
+
+check: ## all that CI runs: tests, coverage, format, lint, import floors, types
+	@$(MAKE) test MEASURE=1
+	@$(MAKE) coverage lint floors types
+
+coverage: .venv/.test ## judge what the last `make test MEASURE=1` has covered
+	$(BIN)/coverage combine --quiet --keep
+	$(BIN)/coverage report --fail-under=100 --include='src/gofer/_core/*'
+	$(BIN)/coverage report --fail-under=95 --omit='src/gofer/_core/*'
+
+lint: .venv/.check ## format and lint
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+floors: .venv/.check ## who may import whom
+	$(BIN)/lint-imports
+
+types: .venv/.check ## mypy, and pyright on the typing tests
+	$(BIN)/mypy src $(wildcard tests/typing)
+	$(if $(wildcard tests/typing),$(BIN)/pyright)
+
+test-all: .venv/.dev ## run the tests on every Python from 3.11 to 3.14 that is here, and on 3.13t
+	$(BIN)/nox
+
+clean: ## remove .venv and everything else that was made
+	rm -rf .venv .nox .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache \
+		.coverage .coverage.* htmlcov build dist
+	find src tests examples -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.venv/.made:
+	@$(PYTHON) -c 'import sys; sys.exit("Gofer needs Python 3.11 or later; write: make PYTHON=python3.11" if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv --clear .venv
+	@touch $@
+
+.venv/.installed: .venv/.made pyproject.toml
+	$(PIP) -e .
+	@touch $@
+
+.venv/.test .venv/.check .venv/.dev: .venv/.%: .venv/.made pyproject.toml
+	$(PIP) -e '.[$*]'
+	@touch $@

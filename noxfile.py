@@ -1,0 +1,30 @@
+"""The tests on every supported Python that this machine has: `make test-all`.
+
+The others are skipped, and nox says so. A Python off the PATH is found if its folder is put there:
+`PATH=/opt/py313t/bin:$PATH make test-all`.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import nox
+
+nox.options.download_python = "never"
+nox.options.error_on_missing_interpreters = False  # in CI nox would fail instead of skipping
+nox.options.reuse_existing_virtualenvs = True
+
+# pyenv hides each Python that its settings do not name, so all that it has are named here.
+if "PYENV_VERSION" not in os.environ:
+    root = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
+    found = sorted(path.name for path in root.glob("versions/3.*") if path.is_dir())
+    if found:
+        os.environ["PYENV_VERSION"] = ":".join(found)
+
+
+@nox.session(python=["3.11", "3.12", "3.13", "3.14", "3.13t"])
+def tests(session: nox.Session) -> None:
+    """Run the tests; what stands behind `--` goes to pytest."""
+    session.install("-e", ".[test]")
+    session.run("pytest", *session.posargs)
