@@ -1,0 +1,46 @@
+"""Start both services, a new database and the storefront: `python -m examples.storefront`."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import uvicorn
+
+from . import database, services
+from .app import create_app
+
+_SERVICES = {"accounts": services.accounts, "recommendations": services.recommendations}
+
+
+def main() -> None:
+    """Serve until Ctrl-C."""
+    parser = argparse.ArgumentParser(prog="python -m examples.storefront", description=__doc__)
+    parser.add_argument("--port", type=int, default=8000, help="0 takes a free one")
+    parser.add_argument("--timeout", type=float, default=0.5, help="seconds that a page may take")
+    parser.add_argument("--slow", choices=_SERVICES, help="a service that takes 10 s to answer")
+    parser.add_argument("--broken", choices=_SERVICES, help="a service that answers 503")
+    args = parser.parse_args()
+    accounts, recommendations = (
+        make(delay=10.0 if name == args.slow else 0.0, status=503 if name == args.broken else 200)
+        for name, make in _SERVICES.items()
+    )
+    with (
+        TemporaryDirectory() as folder,
+        services.serving(accounts) as accounts_url,
+        services.serving(recommendations) as recommendations_url,
+    ):
+        path = Path(folder) / "orders.sqlite"
+        database.create(path)
+        app = create_app(
+            accounts_url=accounts_url,
+            recommendations_url=recommendations_url,
+            database_path=path,
+            timeout=args.timeout,
+        )
+        uvicorn.run(app, port=args.port, ws="none")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,251 @@
+"""The storefront example, run for real: three servers, an SQLite file, and a browser's requests.
+
+Where a test is about the deadline, what it waits for never comes, so no deadline is too short.
+Elsewhere the deadline is so far away that no machine is too slow.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing, contextmanager
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("httpx")
+pytest.importorskip("starlette")
+pytest.importorskip("uvicorn")
+sys.path.insert(0, str(Path(__file__).parents[2] / "examples"))
+
+import httpx
+from starlette.applications import Starlette
+from storefront import database, page, services
+from storefront.app import create_app
+
+from gofer import Context, DeadlineExceeded
+
+pytestmark = [pytest.mark.filterwarnings("error"), pytest.mark.timeout(120)]
+
+FAR = 60.0
+"""A deadline, in seconds, that no good page comes near."""
+
+FOR_EVER = 3600.0
+
+Shop = Callable[..., httpx.Client]
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """A new file of orders."""
+    made = tmp_path / "orders.sqlite"
+    database.create(made)
+    return made
+
+
+@pytest.fixture
+def shop(path: Path) -> Iterator[Shop]:
+    """Start the storefront and the services that it is given; return a client for it."""
+    with ExitStack() as stack:
+
+        def start(
+            *,
+            accounts: Starlette | None = None,
+            recommendations: Starlette | None = None,
+            accounts_url: str | None = None,
+            timeout: float = FAR,
+        ) -> httpx.Client:
+            served = services.serving(accounts or services.accounts())
+            served_too = services.serving(recommendations or services.recommendations())
+            app = create_app(
+                accounts_url=accounts_url or stack.enter_context(served),
+                recommendations_url=stack.enter_context(served_too),
+                database_path=path,
+                timeout=timeout,
+            )
+            url = stack.enter_context(services.serving(app))
+            return stack.enter_context(httpx.Client(base_url=url, timeout=2 * FAR, trust_env=False))
+
+        yield start
+    assert not [each for each in threading.enumerate() if each.name == "uvicorn"]
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Lock the file, so that whoever reads it blocks until the block is left."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("BEGIN EXCLUSIVE")
+        yield
+        connection.execute("ROLLBACK")
+
+
+def test_the_page_shows_the_user_the_orders_and_the_tips(shop: Shop) -> None:
+    """One answer has what two services and the database know."""
+    response = shop().get("/users/1")
+    assert response.status_code == 200
+    assert response.headers["content-type"] == "text/html; charset=utf-8"
+    assert "Hello, Ada" in response.text
+    assert "<li>1 x tent</li><li>2 x stove</li>" in response.text
+    assert "<li>sleeping mat</li><li>gas cartridge</li>" in response.text
+
+
+def test_what_comes_from_outside_is_escaped(shop: Shop) -> None:
+    """Neither a name nor a product can put markup into the page."""
+    text = shop().get("/users/2").text
+    assert "Hello, Eve &lt;eve@example.org&gt;" in text
+    assert "salt &amp; pepper mill" in text
+
+
+def test_the_page_waits_for_a_user_who_comes_last(shop: Shop) -> None:
+    """`assemble` gets no result of `user`, but starts after it all the same."""
+    client = shop(accounts=services.accounts(delay=0.3))
+    assert "Hello, Ada" in client.get("/users/1").text
+
+
+def test_pages_made_at_the_same_time_do_not_mix(shop: Shop) -> None:
+    """One manager serves all requests; each run has its own param and results."""
+    client = shop()
+    users = [1, 2] * 10
+    with ThreadPoolExecutor(len(users)) as threads:
+        texts = list(threads.map(lambda user: client.get(f"/users/{user}").text, users))
+    for user, text in zip(users, texts, strict=True):
+        assert ("Ada" in text, "tent" in text) == (user == 1, user == 1)
+        assert ("Eve" in text, "mill" in text) == (user == 2, user == 2)
+
+
+def test_a_slow_service_gives_504_that_names_the_deadline_and_the_job(
+    shop: Shop, caplog: pytest.LogCaptureFixture
+) -> None:
+    """At the deadline the caller gets an answer, the service is hung up on, the log a waterfall.
+
+    The fixture's end shows the hanging up: a server stops only when nobody waits in it.
+    """
+    client = shop(accounts=services.accounts(delay=FOR_EVER), timeout=0.5)
+    response = client.get("/users/1")
+    assert response.status_code == 504
+    assert response.text.startswith("the deadline of 0.5 s has passed; unfinished: user")
+    (record,) = [each for each in caplog.records if each.name == "storefront"]
+    assert "assemble" in record.getMessage()
+    assert client.get("/health").text == "ok"
+
+
+def test_a_failing_service_gives_502_that_names_the_job(shop: Shop) -> None:
+    """The error is the client library's own; the run knows whose it is."""
+    response = shop(recommendations=services.recommendations(status=503)).get("/users/1")
+    assert (response.status_code, response.text) == (502, "job 'tips' failed: HTTPStatusError")
+
+
+def test_an_unreachable_service_gives_502_that_names_the_job(shop: Shop) -> None:
+    """A refused connection is told apart from a slow one, and from the other service."""
+    with socket.socket() as deaf:
+        deaf.bind(("127.0.0.1", 0))  # bound, but nobody listens
+        response = shop(accounts_url=f"http://127.0.0.1:{deaf.getsockname()[1]}").get("/users/1")
+    assert (response.status_code, response.text) == (502, "job 'user' failed: ConnectError")
+
+
+def test_a_failure_does_not_wait_for_the_slow_service(shop: Shop) -> None:
+    """The first failure cancels what still runs, so the answer is 502 and never 504."""
+    client = shop(
+        accounts=services.accounts(delay=FOR_EVER),
+        recommendations=services.recommendations(status=500),
+    )
+    assert client.get("/users/1").status_code == 502
+
+
+def test_an_unknown_user_gives_404(shop: Shop) -> None:
+    """A job's own exception reaches the handler as the type that it is."""
+    assert shop().get("/users/7").status_code == 404
+
+
+def test_a_blocking_query_leaves_the_loop_free(
+    shop: Shop, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While `orders` stands in SQLite, the same server answers others; then the page comes."""
+    started, real = threading.Event(), database.orders
+
+    def orders(ctx: Context, path: Path, user_id: int) -> list[database.Order]:
+        started.set()
+        return real(ctx, path, user_id)
+
+    monkeypatch.setattr(database, "orders", orders)
+    client = shop()
+    with ThreadPoolExecutor(1) as threads:
+        with locked(path):
+            pending = threads.submit(client.get, "/users/1")
+            assert started.wait(FAR)
+            assert client.get("/health", timeout=FAR / 2).text == "ok"
+            assert not pending.done()
+        assert "tent" in pending.result().text
+
+
+def test_a_locked_database_gives_504(shop: Shop, path: Path) -> None:
+    """A blocking job that waits for a lock ends at the deadline too."""
+    client = shop(timeout=0.5)
+    with locked(path):
+        response = client.get("/users/1")
+    assert response.status_code == 504
+    assert "orders" in response.text
+
+
+def test_a_query_that_never_ends_ends_at_the_deadline(path: Path) -> None:
+    """SQLite asks the context while it works, and the error is the deadline's."""
+    counting = "SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1000000000"
+    endless = f"WITH RECURSIVE n(i) AS ({counting}) SELECT max(i) FROM n"
+    with (
+        Context(timeout=0.1) as ctx,
+        pytest.raises(DeadlineExceeded),
+        database.connect(ctx, path) as connection,
+    ):
+        connection.execute(endless).fetchone()
+
+
+def test_a_database_without_the_table_is_no_deadline(tmp_path: Path) -> None:
+    """An error of SQLite's own comes out as it is while the context is live."""
+    with Context() as ctx, pytest.raises(sqlite3.OperationalError, match="no such table"):
+        database.orders(ctx, tmp_path / "empty.sqlite", 1)
+
+
+def test_a_job_can_be_called_without_a_manager() -> None:
+    """A job is still a function, so one job is tested alone, with no server at all."""
+    sources = page.Sources(httpx.AsyncClient(trust_env=False), "", "", Path())
+    made = page.Page(sources, 1)
+    made.set_user("Ada")
+    with Context() as ctx:
+        page.assemble(ctx, made, orders=[database.Order("tent", 1)], tips=["sleeping mat"])
+    assert made.html == page.render("Ada", [database.Order("tent", 1)], ["sleeping mat"])
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C cannot be sent to one process")
+def test_one_command_starts_all_and_ctrl_c_ends_it() -> None:
+    """The README's command serves a page, and the shell gets its prompt back."""
+    program = subprocess.Popen(
+        [sys.executable, "-m", "examples.storefront", "--port=0", f"--timeout={FAR}"],
+        cwd=Path(__file__).parents[2],
+        env=os.environ | {"PYTHONUNBUFFERED": "1"},
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    with program:
+        try:
+            assert program.stderr is not None
+            url = next(
+                found[0]
+                for line in program.stderr
+                if (found := re.search(r"http://127\.0\.0\.1:\d+", line))
+            )
+            assert "Hello, Ada" in httpx.get(f"{url}/users/1", timeout=FAR, trust_env=False).text
+            program.send_signal(signal.SIGINT)
+            _, complaints = program.communicate(timeout=FAR)
+        finally:
+            program.kill()
+    assert "Traceback" not in complaints
+    assert program.returncode == 0
