@@ -18,7 +18,7 @@ from gofer._core.states import (
 from gofer._job import FunctionJob
 from gofer._notes import add_note, failed_too, listed, of_failure
 from gofer.backends._execution import CALLS, ENGINE, PLAIN, Execution, refuse_awaitable
-from gofer.backends.threads import summon
+from gofer.backends._workers import workers
 from gofer.errors import NoResult
 
 TYPE_CHECKING = False
@@ -140,7 +140,7 @@ class GroupExecution(Execution):
         self.cancelled_names: list[str] = []
         self.failed: dict[int, tuple[str, float]] = {}  # number -> name, seconds from the start
         self.name, self.tolerant = name, tolerant
-        super().__init__(core, ctx, summon, recover=recover)
+        super().__init__(core, ctx, workers, recover=recover)
 
     def call(self, i: int, label: str) -> Any:
         # No local variable for the handle: a failure's traceback keeps this frame alive, and the

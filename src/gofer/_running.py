@@ -10,7 +10,7 @@ from gofer._notes import add_note, consequences, failed_too, of_failure
 from gofer._program import HAS_WHEN, HAS_WIRES, Program
 from gofer._run import JobRecord, Run
 from gofer.backends._execution import CALLS, ENGINE, PLAIN, Execution, Skip, refuse_awaitable
-from gofer.backends.threads import summon
+from gofer.backends._workers import workers
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class RunExecution(Execution):
         self.fns, self.forms = program.fns, program.forms
         self.results: list[Any] = [None] * size
         self.threads: list[str | None] = [None] * size
-        super().__init__(core, ctx, summon, recover=program.recover, observers=program.observers)
+        super().__init__(core, ctx, workers, recover=program.recover, observers=program.observers)
         self.run = Run(program.name, core, self.results, self.errors, self.threads)
         if self.observers:
             self._tell("run_started", self.run)

@@ -76,10 +76,8 @@ class Plan:
         try:
             found = tuple([index[name] for name in wanted])
         except KeyError:
-            for name in wanted:
-                if name not in index:
-                    raise UnknownNeedError(self.names[i], name, nearest(name, self.names)) from None
-            raise
+            name = next(name for name in wanted if name not in index)
+            raise UnknownNeedError(self.names[i], name, nearest(name, self.names)) from None
         return found if len(found) == 1 else tuple(dict.fromkeys(found))
 
     def _roots(self) -> tuple[list[int], list[int]]:
@@ -148,11 +146,8 @@ def _index(names: list[str]) -> dict[str, int]:
             raise JobDefinitionError(str(name), "a name must be a string that is not empty")
     index = dict(zip(names, range(len(names)), strict=True))
     if len(index) < len(names):
-        seen: set[str] = set()
-        for name in names:
-            if name in seen:
-                raise DuplicateNameError(name)
-            seen.add(name)
+        # The index keeps a name's last place, so a name before that place is the first of two.
+        raise DuplicateNameError(next(name for i, name in enumerate(names) if index[name] != i))
     unusual = [name for name in names if not name.isascii()]
     if unusual:
         from unicodedata import normalize

@@ -72,15 +72,15 @@ class Execution:
         "recover",
         "snapshot",
         "start",
-        "summon",
         "waiting",
+        "workers",
     )
 
     def __init__(
         self,
         core: Lanes,
         ctx: Context | None,
-        summon: Callable[[Any], None],
+        workers: Any,
         *,
         recover: bool,
         observers: tuple[Any, ...] = (),
@@ -90,11 +90,11 @@ class Execution:
         Args:
             core: The schedule or intake that is asked.
             ctx: The caller's context; None means that of the job that this runs in, if any.
-            summon: Brings one more thread; ``threads.summon``.
+            workers: Whoever brings one more thread; a ``_workers.Workers``.
             recover: Whether a panic becomes a ``JobPanic``.
             observers: Who is told.
         """
-        self.core, self.summon, self.recover = core, summon, recover
+        self.core, self.workers, self.recover = core, workers, recover
         self.observers = observers
         self.lock = threading.Lock()
         self.parked: list[Any] = []
@@ -149,7 +149,7 @@ class Execution:
     def wake(self) -> None:
         """Bring one more thread to this run: one that waits for it anyway, or another."""
         if not self.unpark():
-            self.summon(self)
+            self.workers.summon(self)
 
     def unpark(self) -> bool:
         """Let one thread go on that waits for this run."""
@@ -246,6 +246,8 @@ class Execution:
         cut_short = self.interrupted
         if cut_short is None and self.core.cut_short and self.ctx.cancelled:
             cut_short = self.ctx._error()
+        if self.core.waking:  # somebody is on the way still
+            self.workers.dismiss(self)
         self._forget()
         self.ctx.cancel("the run has ended")
         self.ctx._forget_cause()

@@ -1,9 +1,9 @@
-"""Threads: the caller works too, others are parked between runs and shared by all of them.
+"""What a thread does that works for a run: take a ready job, run it, book it, take the next.
 
 Wake one, and each woken thread wakes the next before it starts its job, only while more jobs are
 ready and the limit allows (``Lanes.wants``). A job that blocks lets go of the GIL, so the next
 thread starts at once; jobs that end quickly never cause a wake-up. A thread that ends a job takes
-the next one itself.
+the next one itself. The caller of a run works for it, too. ``_workers`` has the other threads.
 
 Why no wake-up is lost. What may start is changed and asked about under the run's lock. Whoever
 makes jobs ready, or frees a place, asks ``wants`` in the same or a later locked section, and one
@@ -14,98 +14,15 @@ section in which nothing was ready.
 
 from __future__ import annotations
 
-import os
 import threading
 from contextlib import suppress
-from itertools import count
 from typing import Any
 
 from gofer import _parts
 from gofer._core.lanes import LOOP, THREADS
 from gofer._core.states import CANCELLED, FAILED, SUCCEEDED
-from gofer.backends._execution import ENGINE, IDENTS, WAITS, Execution
+from gofer.backends._execution import ENGINE, WAITS, Execution
 from gofer.errors import InvalidTransition
-
-IDLE_AFTER = 10.0
-"""Seconds that a parked thread waits for work before it ends."""
-
-_parked: list[Worker] = []  # last in, first out; append, pop and remove are atomic
-_numbers = count(1)
-
-
-class Worker:
-    """A thread that works for one run after the other.
-
-    Its thread is called ``gofer:idle`` while it is parked and ``gofer:NAME`` while it runs the job
-    NAME; ``label`` stays the same.
-    """
-
-    __slots__ = ("execution", "gate", "label", "thread")
-
-    def __init__(self, execution: Execution) -> None:
-        """Start the thread, with a first run to work for."""
-        self.execution: Execution | None = execution
-        self.gate = threading.Lock()
-        self.gate.acquire()
-        self.label = f"gofer-{next(_numbers)}"
-        self.thread = threading.Thread(target=self._serve, name="gofer:idle", daemon=True)
-        _parts.start_thread(self.thread)
-
-    def _serve(self) -> None:
-        IDENTS[self.label] = threading.get_ident()
-        while True:
-            execution, self.execution = self.execution, None
-            if execution is not None:
-                work(execution, self.label, self.thread)
-                self.thread.name = "gofer:idle"
-            del execution
-            _parked.append(self)
-            if not self.gate.acquire(timeout=IDLE_AFTER):
-                try:
-                    _parked.remove(self)
-                except ValueError:  # taken off in this very moment: the gate is about to open
-                    self.gate.acquire()
-                else:
-                    del IDENTS[self.label]
-                    return
-
-
-def summon(execution: Execution) -> None:
-    """Bring one more thread to a run, parked or new."""
-    try:
-        worker = _parked.pop()
-    except IndexError:
-        try:
-            Worker(execution)
-        except (RuntimeError, MemoryError) as error:
-            _refused(execution, error)
-        return
-    worker.execution = execution
-    worker.gate.release()
-
-
-def _refused(execution: Execution, error: BaseException) -> None:
-    """The system gives no more threads: those that there are go on with what is ready.
-
-    Where no thread works for the run at all, nobody would, so what is ready fails with the error.
-    """
-    core = execution.core
-    while True:
-        with execution.lock:
-            core.waking = False
-            if core.running:
-                return
-            i = core.take(THREADS, _parts.clock() - execution.start)
-        if i < 0:
-            break
-        outcome = execution.caught(i, error)
-        with execution.lock:
-            core.ended(i, outcome, _parts.clock() - execution.start)
-        if core.fail_fast and core.first == i:
-            execution.ctx.cancel(error)
-    execution.notify()
-    if core.finished:
-        execution.finish()
 
 
 def work(
@@ -229,11 +146,5 @@ def wait(gate: Any, execution: Execution) -> None:
     gate.acquire()
 
 
-def _forget_parked() -> None:
-    """In a forked child none of the parent's threads exists."""
-    _parked.clear()
-
-
-os.register_at_fork(after_in_child=_forget_parked)
 ENGINE.add(work.__code__)
 WAITS.add(wait.__code__)

@@ -1,0 +1,142 @@
+"""The other threads: parked between runs, shared by all of them, gone after some idle seconds.
+
+One thread at most is on its way at any time, for all runs together. Whoever wants one while another
+is on its way only puts the run into ``_wanting``; the thread that arrives takes the first of those
+and, before it starts a job, sends for the next thread if there are more. So runs that are over
+before any thread could arrive cost no wake-up at all, however many they are.
+
+Why no run is forgotten: ``_wanting``, ``_coming`` and ``_parked`` change under one lock. A run that
+is put there either finds ``_coming`` set, so a thread is on its way, which looks there under the
+lock when it arrives; or sends for one. A thread parks only when nothing is there.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from itertools import count
+
+from gofer import _parts
+from gofer._core.lanes import THREADS
+from gofer.backends._execution import IDENTS, Execution
+from gofer.backends.threads import work
+
+IDLE_AFTER = 10.0
+"""Seconds that a parked thread waits for work before it ends."""
+
+
+class Workers:
+    """All threads that Gofer has for sync jobs, beside those that call it.
+
+    A thread is called ``gofer:idle`` while it is parked, and ``gofer:NAME`` while it runs the job
+    NAME; the label that reports give it stays the same.
+
+    Thread safety: ``summon`` and ``dismiss`` may be called from any thread.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._wanting: dict[Execution, None] = {}  # a dict, so that a run can be taken out again
+        self._coming = False  # whether a thread is on its way
+        self._parked: list[threading.Lock] = []  # gates; last in, first out: the warmest goes first
+        self._numbers = count(1)
+
+    def summon(self, execution: Execution) -> None:
+        """Bring one more thread to a run, parked or new."""
+        with self._lock:
+            self._wanting[execution] = None
+            if self._coming:
+                return
+            self._coming = True
+        self._send()
+
+    def dismiss(self, execution: Execution) -> None:
+        """Note that a run is over, and wants no thread any more."""
+        with self._lock:
+            self._wanting.pop(execution, None)
+
+    def _send(self) -> None:
+        """Send the thread for which ``_coming`` has been set."""
+        with self._lock:
+            gate = self._parked.pop() if self._parked else None
+        if gate is not None:
+            gate.release()
+            return
+        label = f"gofer-{next(self._numbers)}"
+        thread = threading.Thread(target=self._serve, args=(label,), name="gofer:idle", daemon=True)
+        try:
+            _parts.start_thread(thread)
+        except (RuntimeError, MemoryError) as error:
+            with self._lock:
+                self._coming = False
+                refused = list(self._wanting)
+                self._wanting.clear()
+            for execution in refused:
+                _refused(execution, error)
+
+    def _serve(self, label: str) -> None:
+        thread = threading.current_thread()
+        gate = threading.Lock()
+        gate.acquire()
+        IDENTS[label] = threading.get_ident()
+        arrived = True
+        while True:
+            execution = self._next(gate, arrived=arrived)
+            if execution is not None:
+                work(execution, label, thread)
+                thread.name = "gofer:idle"
+                arrived = False
+                continue
+            if not gate.acquire(timeout=IDLE_AFTER):
+                with self._lock:
+                    if gate in self._parked:
+                        self._parked.remove(gate)
+                        del IDENTS[label]
+                        return
+                gate.acquire()  # sent for in this very moment
+            arrived = True
+
+    def _next(self, gate: threading.Lock, *, arrived: bool) -> Execution | None:
+        """Return the run that has wanted a thread for longest, or None: the gate is parked then."""
+        more = False
+        with self._lock:
+            if arrived:
+                self._coming = False
+            execution = next(iter(self._wanting), None)
+            if execution is None:
+                self._parked.append(gate)
+                return None
+            del self._wanting[execution]
+            if self._wanting and not self._coming:
+                self._coming = more = True
+        if more:
+            self._send()
+        return execution
+
+
+def _refused(execution: Execution, error: BaseException) -> None:
+    """The system gives no more threads: those that there are go on with what is ready.
+
+    Where no thread works for the run at all, nobody would, so what is ready fails with the error.
+    """
+    core = execution.core
+    while True:
+        with execution.lock:
+            core.waking = False
+            if core.running:
+                return
+            i = core.take(THREADS, _parts.clock() - execution.start)
+        if i < 0:
+            break
+        outcome = execution.caught(i, error)
+        with execution.lock:
+            core.ended(i, outcome, _parts.clock() - execution.start)
+        if core.fail_fast and core.first == i:
+            execution.ctx.cancel(error)
+    execution.notify()
+    if core.finished:
+        execution.finish()
+
+
+workers = Workers()
+os.register_at_fork(after_in_child=workers.__init__)  # type: ignore[misc]  # no thread lives there
