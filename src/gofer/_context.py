@@ -96,7 +96,8 @@ class Context:
             parent._adopt(self)
         if own is not None and (inherited is None or own < inherited):
             self._deadline = own
-            self._watch(own)
+            if not self._outcome:  # a child of a cancelled context waits for nothing
+                self._watch(own)
 
     def _watch(self, at: float) -> None:
         if at <= _parts.clock():
@@ -151,33 +152,35 @@ class Context:
         self._settle([DeadlineExceeded(), True])
 
     def _settle(self, outcome: list[Any]) -> None:
-        if self._outcome.setdefault("cause", outcome) is not outcome:
-            return
-        if self._entry is not None:
-            timer.drop(self._entry)
-        if self._parent is not None:
-            self._parent._calls.pop(self._number, None)
-        calls = self._calls
         interrupt: BaseException | None = None
-        while calls:
-            try:
-                _, call = calls.popitem()
-            except KeyError:  # somebody else took the last one
-                break
-            try:
-                self._tell(call, outcome)
-            except KeyboardInterrupt as error:  # Ctrl-C in a callback: it goes on when all are told
-                interrupt = error
+        todo = [self]  # no recursion: a tree may be deeper than the stack
+        while todo:
+            ctx = todo.pop()
+            if ctx._outcome.setdefault("cause", outcome) is not outcome:
+                continue
+            if ctx._entry is not None:
+                timer.drop(ctx._entry)
+            if ctx._parent is not None:
+                ctx._parent._calls.pop(ctx._number, None)
+            while ctx._calls:
+                try:
+                    _, call = ctx._calls.popitem()
+                except KeyError:  # somebody else took the last one
+                    break
+                if type(call) is weakref.ReferenceType:
+                    child = call()
+                    if child is not None:
+                        todo.append(child)
+                    continue
+                try:
+                    self._tell(call)
+                except KeyboardInterrupt as error:  # Ctrl-C in a callback: first all are told
+                    interrupt = error
         if interrupt is not None:
             raise interrupt
 
     @staticmethod
-    def _tell(call: Any, outcome: list[Any]) -> None:
-        if type(call) is weakref.ReferenceType:
-            child = call()
-            if child is not None:
-                child._settle(outcome)
-            return
+    def _tell(call: Callable[[], object]) -> None:
         try:
             call()
         except KeyboardInterrupt:
@@ -248,15 +251,16 @@ class Context:
             raise RunningLoopError(
                 "ctx.sleep() would freeze the running event loop; write: await asyncio.sleep(s)"
             )
-        until = _earliest(seconds, None)
+        until = _ahead("seconds", seconds)
+        if self._deadline is not None:
+            until = min(until, self._deadline)
         self.check()
         gate = threading.Lock()
         gate.acquire()
         forget = self.on_cancel(gate.release)
         try:
             while True:
-                ends = min(x for x in (until, self._deadline, math.inf) if x is not None)
-                left = ends - _parts.clock()
+                left = until - _parts.clock()
                 if left <= 0 or gate.acquire(timeout=min(left, _LONGEST)):
                     break
         finally:
@@ -276,7 +280,7 @@ class Context:
         calls, number = self._calls, next(_numbers)
         calls[number] = call
         if self.cancelled and calls.pop(number, None) is not None:
-            self._tell(call, [])
+            self._tell(call)
         return lambda: calls.pop(number, None) and None
 
     def value(self, key: Any, default: Any = None) -> Any:
@@ -310,13 +314,18 @@ def _earliest(timeout: Any, deadline: float | None) -> float | None:
     """Return the earlier of two ways to say a deadline, as a clock reading; None for never."""
     times = []
     if timeout is not None:
-        if hasattr(timeout, "total_seconds"):
-            timeout = timeout.total_seconds()
-        times.append(_seconds("timeout", timeout) + _parts.clock())
+        times.append(_ahead("timeout", timeout))
     if deadline is not None:
         times.append(_seconds("deadline", deadline))
     at = min(times)
     return None if at == math.inf else at
+
+
+def _ahead(name: str, given: Any) -> float:
+    """Return the clock reading that is a number of seconds, or a timedelta, ahead."""
+    if hasattr(given, "total_seconds"):
+        given = given.total_seconds()
+    return _seconds(name, given) + _parts.clock()
 
 
 def _seconds(name: str, given: Any) -> float:

@@ -192,6 +192,7 @@ class Group(_BaseGroup):
 
     Raises:
         LimitError: The limit is not a whole number of at least 1.
+        RunningLoopError: On entering: an event loop runs in this thread.
 
     Thread safety: jobs may be added from any thread, jobs of the group among them.
 
@@ -203,6 +204,11 @@ class Group(_BaseGroup):
     """
 
     def __enter__(self) -> Self:
+        if _parts.running_loop() is not None:
+            raise RunningLoopError(
+                "the end of the block would block the running event loop; "
+                "write: async with AsyncGroup(...) as group (or amap for map)"
+            )
         self._guarded = _interrupt.begin(self._open())
         return self
 

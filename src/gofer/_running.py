@@ -57,7 +57,7 @@ class RunExecution(Execution):
             value = self.fns[i](self.ctx)
         else:
             value = self._call_wired(i, form)
-        if type(value) not in PLAIN:
+        if value is not None and type(value) not in PLAIN:
             if self.program.plan.lanes[i] == LOOP:
                 return value  # a coroutine; its result comes to `keep`
             refuse_awaitable(self.program.plan.names[i], value)

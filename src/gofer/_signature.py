@@ -31,7 +31,7 @@ def is_async(fn: Any) -> bool:
     code = getattr(fn, "__code__", None)
     return bool(code is not None and code.co_flags & _COROUTINE) or hasattr(
         fn,
-        "_is_coroutine_mark",  # inspect.markcoroutinefunction, Python 3.12
+        "_is_coroutine_marker",  # inspect.markcoroutinefunction, Python 3.12
     )
 
 
@@ -89,9 +89,9 @@ class Signature:
         """
         refuse_generator(fn, name)
         if type(fn) is _Function and not hasattr(fn, "__wrapped__"):
-            required, defaulted, keywords, optional, flags = _read_code(fn)
+            required, defaulted, unwirable, keywords, optional, flags = _read_code(fn)
         else:
-            required, defaulted, keywords, optional, flags = _read_signature(fn, name)
+            required, defaulted, unwirable, keywords, optional, flags = _read_signature(fn, name)
         wires = {arg: arg for arg in keywords}
         kept = [arg for arg in required if arg not in needs]
         if kept != required[: len(kept)]:
@@ -100,23 +100,27 @@ class Signature:
             )
         known = {*wires, *required, *defaulted}
         for arg, need in needs.items():
-            if arg not in known and not flags & _VARIADIC_KEYWORDS:
+            if arg in unwirable or (arg not in known and not flags & _VARIADIC_KEYWORDS):
                 _refuse_wire(name, arg, known)
             wires[arg] = need
-        required = kept
-        if len(required) > 2:
-            _refuse_positionals(name, required)
+        if len(kept) > 2:
+            _refuse_positionals(name, kept)
         self.wires = wires
         self.optional = [arg for arg in optional if arg not in needs]
-        self.nargs = 2 if flags & _VARIADIC else len(required)
+        self.nargs = len(kept)
+        if flags & _VARIADIC and kept == required and not defaulted:
+            self.nargs = 2  # nothing stands between what the run gives and *args
 
 
 _Function = type(is_async)
-_Read = tuple[list[str], list[str], list[str], list[str], int]
+_Read = tuple[list[str], list[str], list[str], list[str], list[str], int]
 
 
 def _read_code(fn: Any) -> _Read:
-    """Return required positionals, defaulted ones, keyword-only ones, optional ones, flags."""
+    """Return required positionals, defaulted ones, those that have no keyword; flags come last.
+
+    Before the flags, the keyword-only ones, and the optional ones among them.
+    """
     code = fn.__code__
     count = code.co_argcount
     names = code.co_varnames
@@ -126,6 +130,7 @@ def _read_code(fn: Any) -> _Read:
     return (
         list(names[: count - given]),
         list(names[count - given : count]),
+        list(names[: code.co_posonlyargcount]),
         keywords,
         optional,
         code.co_flags,
@@ -150,6 +155,7 @@ def _read_signature(fn: Any, name: str) -> _Read:
     return (
         [p.name for p in positional if p.default is p.empty],
         [p.name for p in positional if p.default is not p.empty],
+        [p.name for p in positional if p.kind is p.POSITIONAL_ONLY],
         [p.name for p in keyword],
         [p.name for p in keyword if p.default is not p.empty],
         flags,
@@ -159,6 +165,11 @@ def _read_signature(fn: Any, name: str) -> _Read:
 def _refuse_wire(name: str, arg: str, known: set[str]) -> None:
     from gofer._core.plan import nearest
 
+    if arg in known:
+        raise JobDefinitionError(
+            name,
+            f"parameter {arg!r} is positional-only, so it cannot be wired; wrap it in a lambda",
+        )
     near = nearest(arg, known)
     hint = f"; did you mean {near!r}?" if near else ""
     raise JobDefinitionError(name, f"has no parameter {arg!r} to wire{hint}")

@@ -16,7 +16,7 @@ from typing import Any
 from gofer import _parts
 
 _LINGER = 1.0  # seconds that the thread stays without entries, so that bursts reuse it
-_LONGEST = 3600.0  # seconds; lock.acquire refuses timeouts beyond some hundred years
+_LONGEST = 10.0  # seconds that it sleeps, so that it leaves soon after the last entry is dropped
 
 Entry = list[Any]
 
@@ -44,9 +44,7 @@ class Timer:
         entry: Entry = [at, next(self._numbers), call]
         with self._lock:
             if len(self._heap) >= self._compact_at:
-                self._heap = [each for each in self._heap if each[2] is not None]
-                heapify(self._heap)
-                self._compact_at = max(64, 2 * len(self._heap))
+                self._compact()
             heappush(self._heap, entry)
             if self._thread is None:
                 self._start()
@@ -54,6 +52,15 @@ class Timer:
                 self._poked = True
                 self._gate.release()
         return entry
+
+    def _compact(self) -> None:
+        # A signal handler may add entries between any two steps. The first step keeps it from
+        # doing this, too; the entries go to the old heap or the new one, and none is lost.
+        self._compact_at = 2 * len(self._heap)
+        old, self._heap = self._heap, []
+        self._heap.extend([each for each in old if each[2] is not None])
+        heapify(self._heap)
+        self._compact_at = max(64, 2 * len(self._heap))
 
     @staticmethod
     def drop(entry: Entry) -> None:
@@ -86,7 +93,7 @@ class Timer:
                     self._thread = None
                     return
                 self._wakes_at = 0.0 if due else now + sleep
-                idle = not self._heap
+                idle = not self._heap and not due
             for call in due:
                 _call(call)
             woken = not due and self._gate.acquire(timeout=sleep)

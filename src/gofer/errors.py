@@ -14,13 +14,12 @@ def describe(error: object) -> str:
     """
     name = type(error).__name__
     try:
-        text = str(error)
+        first_line = str(error).partition("\n")[0]
+        if not isinstance(error, BaseException):
+            return first_line
+        return f"{name}: {first_line}" if first_line else name
     except BaseException:  # a hostile __str__ may raise anything, SystemExit included
         return f"<unprintable {name}>"
-    first_line = text.partition("\n")[0]
-    if not isinstance(error, BaseException):
-        return first_line
-    return f"{name}: {first_line}" if first_line else name
 
 
 class GoferError(Exception):

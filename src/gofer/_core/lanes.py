@@ -2,7 +2,7 @@
 
 The drivers in ``backends`` know this class alone, so that a thread or a loop serves a fixed
 graph and a growing group with the same code. Nothing here is thread safe: the driver holds its
-lock around each call, except around ``cancelled``.
+lock around each call, except around ``cancelled`` and ``pass_on``.
 """
 
 from __future__ import annotations
@@ -89,6 +89,13 @@ class Lanes:
         """Note that a job has ended, and take the next of a lane: ``ended`` and ``take`` in one."""
         self.ended(i, outcome, at)
         return self.take(lane, at)
+
+    def pass_on(self, i: int, at: float) -> int:
+        """Do ``turn`` for a success in the lane THREADS without the lock; or answer NOTHING.
+
+        NOTHING has changed nothing: call ``turn`` then, under the lock.
+        """
+        return NOTHING
 
     def last(self, i: int, outcome: int, lane: int, at: float) -> int:
         """Note that a job has ended, and take no other: ``turn`` for whoever has to leave."""

@@ -41,7 +41,6 @@ class Schedule(Lanes):
     Attributes:
         states: Index -> state, one byte each.
         started_at, ended_at: Index -> seconds from the run's start, or None.
-        left: How many jobs have not ended and still could.
     """
 
     _by_rank: Sequence[int]
@@ -54,7 +53,6 @@ class Schedule(Lanes):
         "_pending",
         "_ranks",
         "ended_at",
-        "left",
         "plan",
         "selected",
         "started_at",
@@ -86,7 +84,6 @@ class Schedule(Lanes):
         self.states = plan.first_states.copy()
         self.started_at: list[float | None] = [None] * size
         self.ended_at: list[float | None] = [None] * size
-        self.left = size
         self._pending = plan.need_counts.copy()
         # Roots lie in order, so a queue serves them; what becomes ready later goes to a heap.
         # Both speak of ranks where an order was given, else an index is its own rank.
@@ -104,7 +101,6 @@ class Schedule(Lanes):
             self._leave_out(only)
 
     def _leave_out(self, only: set[int]) -> None:
-        self.left = len(only)
         for i in range(self.plan.size):
             if i not in only:
                 self._pending[i] += _NEVER
@@ -117,19 +113,26 @@ class Schedule(Lanes):
     @property
     def finished(self) -> bool:
         """Whether nothing runs and nothing can start any more."""
-        return not self.running and (self.stopped or not self.left)
+        if self.running:
+            return False
+        # Where nothing runs and nothing is ready, nothing can ever become ready.
+        return self.stopped or not (any(self._first) or any(self._later))
 
     @property
     def unfinished(self) -> bool:
         """Whether there are jobs that have not ended and still could."""
-        return self.left > 0
+        chosen = range(self.plan.size) if self.selected is None else self.selected
+        return any(self.states[i] <= RUNNING for i in chosen)
 
     def head(self, lane: int) -> float:
         """Return the rank of the ready job of a lane that goes first; infinity if there is none."""
         first, later = self._first[lane], self._later[lane]
-        if later and (not first or later[0] < first[0]):
-            return later[0]
-        return first[0] if first else _LAST
+        try:
+            if first and not (later and later[0] < first[0]):
+                return first[0]
+        except IndexError:  # ``pass_on`` took the last one between two steps of this line
+            pass
+        return later[0] if later else _LAST
 
     def has_ready(self, lane: int) -> bool:
         """Return whether ``take`` would answer with a job; see ``Lanes.has_ready``."""
@@ -146,17 +149,21 @@ class Schedule(Lanes):
             return NOTHING
         if running + 1 == self.limit and self.head(1 - lane) < self.head(lane):
             return NOTHING
-        first, later = self._first[lane], self._later[lane]
-        if first and not (later and later[0] < first[0]):
-            i = self._by_rank[first.popleft()]
-        elif later:
-            i = self._by_rank[heappop(later)]
-        else:
-            return NOTHING
-        self.states[i] = RUNNING
-        self.started_at[i] = at
-        self.running = running + 1
+        i = self._pop(lane)
+        if i != NOTHING:
+            self.states[i] = RUNNING
+            self.started_at[i] = at
+            self.running = running + 1
         return i
+
+    def _pop(self, lane: int) -> int:
+        first, later = self._first[lane], self._later[lane]
+        try:
+            if first and not (later and later[0] < first[0]):
+                return self._by_rank[first.popleft()]
+        except IndexError:  # ``pass_on`` took the last one between two steps of this line
+            pass
+        return self._by_rank[heappop(later)] if later else NOTHING
 
     def ended(self, i: int, outcome: int, at: float) -> None:
         """Note that a running job has ended; make ready what waited for it alone.
@@ -177,7 +184,6 @@ class Schedule(Lanes):
         self.states[i] = outcome
         self.ended_at[i] = at
         self.running -= 1
-        self.left -= 1
         if outcome in LETS_DEPENDENTS_START:
             self._met(i)
             return
@@ -204,23 +210,45 @@ class Schedule(Lanes):
             return self.take(lane, at)
         states[i] = SUCCEEDED
         self.ended_at[i] = at
-        self.left -= 1
         if self.plan.dependents[i]:
             self._met(i)
-        first, later = self._first[lane], self._later[lane]
-        if self.stopped:
-            j = NOTHING
-        elif first and not (later and later[0] < first[0]):
-            j = self._by_rank[first.popleft()]
-        elif later:
-            j = self._by_rank[heappop(later)]
-        else:
-            j = NOTHING
+        j = NOTHING if self.stopped else self._pop(lane)
         if j == NOTHING:
             self.running -= 1
         else:
             states[j] = RUNNING
             self.started_at[j] = at
+        return j
+
+    def pass_on(self, i: int, at: float) -> int:
+        """Do ``turn`` without the lock where that is safe; see ``Lanes.pass_on``.
+
+        It is, for a job that nothing waits for, while roots are in line and a thread is on its way:
+        - The one shared thing that changes is the line of roots, by one atomic ``popleft``. The
+          place of the job that ended passes to the next, so ``running`` stays as it is, and the
+          states and times are written at indices that belong to the caller's two jobs alone.
+        - No wake-up is owed. ``waking`` was set, so the thread that is on its way looks at what is
+          left under the lock, after it has cleared ``waking``; and nothing becomes ready here.
+        - A failure elsewhere may come between the look at ``stopped`` and the ``popleft``. The job
+          then started before that failure: its time was taken before.
+        """
+        if (
+            not self.waking
+            or self.stopped
+            or self.plan.dependents[i]
+            or self._later[THREADS]
+            or self.running >= self.limit
+        ):
+            return NOTHING
+        try:
+            j = self._by_rank[self._first[THREADS].popleft()]
+        except IndexError:
+            return NOTHING
+        states = self.states
+        states[i] = SUCCEEDED
+        self.ended_at[i] = at
+        states[j] = RUNNING
+        self.started_at[j] = at
         return j
 
     def _met(self, i: int) -> None:
@@ -239,7 +267,6 @@ class Schedule(Lanes):
             for j in self.plan.dependents[stack.pop()]:
                 if self.states[j] == WAITING and self._pending[j] < _NEVER:
                     self.states[j] = NOT_STARTED
-                    self.left -= 1
                     stack.append(j)
 
     def waited(self, i: int) -> float | None:
@@ -272,9 +299,8 @@ class Schedule(Lanes):
             ran = states[i] in OUTCOMES and states[i] != NOT_STARTED
             assert (self.started_at[i] is not None) == (ran or states[i] == RUNNING)
             assert (self.ended_at[i] is not None) == ran
-        possible = (WAITING, READY, RUNNING)
-        chosen = range(plan.size) if self.selected is None else self.selected
-        assert self.left == sum(states[i] in possible for i in chosen)
+        if self.finished and not self.stopped:
+            assert not self.unfinished
         assert sorted(self.failures) == [i for i in range(plan.size) if states[i] == FAILED]
         assert self.first == NOTHING or self.first == self.failures[0]
         assert not (self.fail_fast and self.failures and not self.stopped)

@@ -55,6 +55,7 @@ def work(
     try:
         while i >= 0:
             if wake:
+                wake = False
                 execution.wake()
             if thread is not None:
                 thread.name = f"gofer:{execution.name_of(i)}"
@@ -69,6 +70,9 @@ def work(
                 outcome = execution.caught(i, error)
             if observers:
                 execution.tell_ended(i, outcome, at)
+            if outcome == SUCCEEDED and not once and (j := core.pass_on(i, at)) >= 0:
+                i = j
+                continue
             failure = execution.errors[i] if outcome == FAILED else None
             j, lane = i, execution.lane
             with lock:
