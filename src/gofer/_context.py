@@ -14,11 +14,16 @@ import weakref
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from itertools import count
-from typing import Any
 
 from gofer import _parts
-from gofer._timer import Entry, timer
+from gofer._timer import timer
 from gofer.errors import Cancelled, DeadlineExceeded, RunningLoopError, describe
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from gofer._timer import Entry
 
 _numbers = count()
 _CURRENT: ContextVar[Context | None] = ContextVar("gofer_context", default=None)
@@ -58,14 +63,14 @@ class Context:
         "_entry",
         "_number",
         "_outcome",
+        "_outer",
         "_parent",
         "_values",
-        "depth",
     )
 
     _deadline: float | None
     _values: Mapping[Any, Any]
-    depth: int
+    _outer: Context | None
 
     def __init__(
         self,
@@ -82,7 +87,7 @@ class Context:
         self._outcome: dict[str, list[Any]] = {}
         self._calls: dict[int, Any] = {}  # number -> callback, or weak reference to a child
         self._parent = parent
-        self.depth = 0 if parent is None else parent.depth
+        self._outer = None
         self._number = next(_numbers)
         self._entry: Entry | None = None
         inherited = None if parent is None else parent._deadline
@@ -187,6 +192,25 @@ class Context:
             raise
         except BaseException as error:
             _parts.report_unraisable(error, "an on_cancel callback failed", call)
+
+    def _begin_run(self) -> None:
+        """Note that this is a run's own context, and that of the job which the run is made in."""
+        self._outer = _CURRENT.get()
+
+    @property
+    def _depth(self) -> int:
+        """How many runs stand around the run whose own context this is."""
+        depth, ctx = 0, self._outer
+        while ctx is not None:
+            depth, ctx = depth + 1, ctx._outer
+        return depth
+
+    def _within(self, other: Context) -> bool:
+        """Return whether the run whose context this is was made in a job of another's, or is it."""
+        ctx: Context | None = self
+        while ctx is not None and ctx is not other:
+            ctx = ctx._outer
+        return ctx is not None
 
     def _forget_cause(self) -> None:
         """Keep an error's text instead of the error, here and in all that it cancelled.

@@ -186,16 +186,22 @@ class GroupExecution(Execution):
         with self.lock:
             return [i for i in self.core.started_at if i in self.handles]
 
-    def ended(self) -> BaseException | None:
-        """Finish; return what the group has to raise, with its note."""
+    def ended(self, of_block: BaseException | None = None) -> BaseException | None:
+        """Finish; return what the group has to raise, with its note.
+
+        Args:
+            of_block: The error that the block itself raised, which goes out; it gets the note.
+        """
         took = _parts.clock() - self.start
-        depth = self.ctx.depth
+        depth = self.ctx._depth
         error = self.conclude()
         idle = [handle.name for handle in self.handles.values()]
         for handle in self.handles.values():
             handle._state = NOT_STARTED
         whose = f"group {self.name!r}" if self.name else "the group"
         failures = self.core.failures
+        if of_block is not None and (self.cancelled_names or idle or failures):
+            add_note(of_block, self._note(f"it ended the block of {whose}", idle, failures), depth)
         if error is not None:
             begin = f"{whose} was stopped, and ended after {took:.3f} s"
             add_note(error, self._note(begin, idle, failures), depth)
@@ -217,7 +223,7 @@ class GroupExecution(Execution):
         parts = [
             ("cancelled", self.cancelled_names),
             ("not started", idle),
-            ("failed later", later),
+            ("failed too", later),
         ]
         return "; ".join([begin, *[f"{what}: {listed(which)}" for what, which in parts if which]])
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from contextlib import suppress
 
 from gofer import _parts
 from gofer._context import Context, current_context
@@ -11,12 +10,11 @@ from gofer._core.intake import Intake
 from gofer._core.lanes import LOOP, NOTHING, THREADS
 from gofer._crew import GroupExecution, JobHandle, base_name
 from gofer._job import FunctionJob
-from gofer._notes import add_note
 from gofer._program import checked_limit
 from gofer._signature import is_async, refuse_generator
 from gofer.backends import _interrupt
 from gofer.backends.threads import wait, work_and_wait
-from gofer.errors import Cancelled, GroupClosed, JobDefinitionError, RunningLoopError, describe
+from gofer.errors import Cancelled, GroupClosed, JobDefinitionError, RunningLoopError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -82,13 +80,8 @@ class _BaseGroup:
 
     def _inside(self) -> bool:
         """Return whether a job of this group calls; it must never wait for its own place."""
-        mine = self.context
         ctx = current_context()
-        while ctx is not None:
-            if ctx is mine:
-                return True
-            ctx = ctx._parent
-        return False
+        return ctx is not None and ctx._within(self.context)
 
     def _admit(
         self,
@@ -101,17 +94,18 @@ class _BaseGroup:
     ) -> JobHandle[Any] | None:
         """Add a job, or return None at the limit.
 
-        With ``force`` the limit does not count: the job may have to wait in line. ``or_call`` is
-        called once, when there may be a place again.
+        With ``force``, for a job that adds another, the limit does not count: the new one may have
+        to wait in line; nor does it matter that the block is over. ``or_call`` is called once, when
+        there may be a place again.
         """
         execution, core = self._execution, self._core
-        if execution is None or core.closed:
+        if execution is None or (core.closed and not force):
             raise GroupClosed("a group takes jobs inside its `with` block only")
         lane = LOOP if is_async(fn.fn if type(fn) is FunctionJob else fn) else THREADS
         if lane == LOOP and execution.lane is None:
             self._need_loop(execution)
         with execution.lock:
-            if core.stopped or core.closed:
+            if core.stopped or (core.closed and not force):
                 i = NOTHING
             elif force or core.admits():
                 i = core.added(lane)
@@ -166,12 +160,10 @@ class _BaseGroup:
         execution = self._running_execution()
         interrupted = execution.interrupted is not None
         refused = error is not None and error is self._refusal
-        failure = execution.ended()
         self._refusal = None
         if error is None or refused or interrupted:
-            return failure
-        if failure is not None and failure is not error and not isinstance(failure, Cancelled):
-            add_note(error, f"while the group was open, {describe(failure)}", 0)
+            return execution.ended()
+        execution.ended(of_block=error)
         return None
 
 
@@ -332,8 +324,10 @@ class AsyncGroup(_BaseGroup):
                 gate.set_result(None)
 
         def open_gate() -> None:
-            with suppress(RuntimeError):  # the loop was closed under the group
+            try:
                 self._loop.call_soon_threadsafe(complete)
+            except RuntimeError:  # the loop was closed under the group
+                return
 
         return open_gate
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 from gofer import _parts
 from gofer._context import Context
 from gofer._job import FunctionJob, as_job, job
@@ -26,6 +28,14 @@ else:
 
     def overload(fn):
         return fn
+
+
+def _loop_backend() -> Any:
+    """Return the module of the event loop's backend, which imports asyncio: only when needed."""
+    loop = sys.modules.get("gofer.backends.loop")
+    if loop is None:
+        from gofer.backends import loop
+    return loop
 
 
 class JobManager:
@@ -187,9 +197,8 @@ class JobManager:
             )
         execution = self._begin(ctx, param, only)
         if execution.program.has_async:
-            from gofer.backends.loop import Lane, background_loop
-
-            execution.lane = Lane(execution, background_loop())
+            loop = _loop_backend()
+            execution.lane = loop.Lane(execution, loop.background_loop())
             execution.lane.post()
         guarded = _interrupt.begin(execution)
         try:
@@ -224,12 +233,11 @@ class JobManager:
         Cancellation: cancelling the awaiting task cancels the jobs and waits for them, then lets
         the ``CancelledError`` out, also with ``check=False``.
         """
-        from asyncio import get_running_loop
-
-        from gofer.backends.loop import Lane
-
+        loop = _loop_backend()
         execution = self._begin(ctx, param, only)
-        execution.lane = Lane(execution, get_running_loop(), mixed=execution.program.has_sync)
+        execution.lane = loop.Lane(
+            execution, loop.get_running_loop(), mixed=execution.program.has_sync
+        )
         try:
             await execution.lane.run()
         except BaseException as error:

@@ -76,7 +76,7 @@ def consequences(
             cancelled.append(names[i])
         elif states[i] < RUNNING or states[i] == NOT_STARTED:
             idle.append(names[i])
-    parts = [("cancelled", cancelled), ("not started", idle), ("failed later", list(later))]
+    parts = [("cancelled", cancelled), ("not started", idle), ("failed too", list(later))]
     return [f"{what}: {listed(which)}" for what, which in parts if which]
 
 

@@ -11,7 +11,10 @@ import sys
 import threading
 import time
 from types import SimpleNamespace
-from typing import Any
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 clock = time.monotonic
 """Seconds on a clock that never goes back. Replace it before a run starts, not during one."""

@@ -89,7 +89,7 @@ class RunExecution(Execution):
         """Finish the run's report: decide its one error, and write the note on it."""
         run = self.run
         run._duration = _parts.clock() - self.start
-        depth = self.ctx.depth
+        depth = self.ctx._depth
         cut_short = self.conclude()
         run._raises = torn if torn is not None else cut_short
         if run._raises is None:

@@ -11,14 +11,17 @@ import threading
 from collections.abc import Callable
 from heapq import heapify, heappop, heappush
 from itertools import count
-from typing import Any
 
 from gofer import _parts
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    Entry = list[Any]
+
 _LINGER = 1.0  # seconds that the thread stays without entries, so that bursts reuse it
 _LONGEST = 10.0  # seconds that it sleeps, so that it leaves soon after the last entry is dropped
-
-Entry = list[Any]
 
 
 class Timer:

@@ -71,7 +71,7 @@ class Lanes:
         raise NotImplementedError
 
     def take_many(self, lane: int, at: float, most: int) -> list[int]:
-        """Start up to ``most`` ready jobs of a lane; return their indices."""
+        """Start up to ``most`` ready jobs of the lane LOOP; return their indices."""
         taken: list[int] = []
         while len(taken) < most and (i := self.take(lane, at)) != NOTHING:
             taken.append(i)

@@ -107,7 +107,7 @@ class Execution:
         self._deaf: Entry | None = None
         parent = _CURRENT.get() if ctx is None else ctx
         self.ctx = Context() if parent is None else parent.child()
-        self.ctx.depth += 1
+        self.ctx._begin_run()
         self.snapshot = copy_context()
         self.snapshot.run(_CURRENT.set, self.ctx)
         self.start = _parts.clock()

@@ -10,10 +10,13 @@ from __future__ import annotations
 
 import _signal as _given  # type: ignore[import-not-found]  # `signal` takes ten times longer
 import threading
-from contextlib import suppress
-from typing import Any
 
 from gofer.backends._execution import CALLS, WAITS, Execution
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import FrameType
+    from typing import Any
 
 _C: Any = _given
 SIGINT, default_int_handler, getsignal, signal = (
@@ -22,10 +25,6 @@ SIGINT, default_int_handler, getsignal, signal = (
     _C.getsignal,
     _C.signal,
 )
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from types import FrameType
 
 _runs: list[Execution] = []  # those that the main thread executes, outermost first
 _PACKAGE = __file__.removesuffix("backends/_interrupt.py").removesuffix("backends\\_interrupt.py")
@@ -47,8 +46,10 @@ def end(execution: Execution) -> None:
     """Stop watching over a run. In another thread than ``begin``, the handler stays behind."""
     _runs.remove(execution)
     if not _runs and getsignal(SIGINT) is _handle:
-        with suppress(ValueError):  # not the main thread: a generator that was passed on
+        try:
             signal(SIGINT, default_int_handler)
+        except ValueError:  # not the main thread: a generator that was passed on
+            return
 
 
 def _handle(_signum: int, frame: FrameType | None) -> None:

@@ -189,14 +189,26 @@ class Lane:
         execution = self.execution
         if execution.observers:
             execution.tell_started(i)
-        outcome = SUCCEEDED
         try:
             execution.keep(i, await execution.call(i, "loop"))
-            at = _parts.clock() - execution.start
         except BaseException as error:
             at = _parts.clock() - execution.start
-            outcome = execution.caught(i, error)
-        self._book(i, outcome, at)
+            self._book(i, execution.caught(i, error), at)
+            return
+        at = _parts.clock() - execution.start
+        if self._mixed or execution.observers or execution.waiting:
+            self._book(i, SUCCEEDED, at)
+            return
+        # The same as _book, without what there is not.
+        core = execution.core
+        self._tasks.pop(i, None)
+        with execution.lock:
+            j = core.turn(i, SUCCEEDED, LOOP, at)
+        if j >= 0:
+            self._next.append(j)
+            self.pump()
+        elif core.stopped or not core.running:
+            self.pump()
 
     def _book(self, i: int, outcome: int, at: float) -> None:
         """Note that a job has ended, and go on with what that makes possible."""
@@ -246,6 +258,7 @@ class Lane:
         return None
 
 
+get_running_loop = asyncio.get_running_loop
 ENGINE.add(Lane._perform.__code__)
 
 

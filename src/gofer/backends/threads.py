@@ -15,14 +15,16 @@ section in which nothing was ready.
 from __future__ import annotations
 
 import threading
-from contextlib import suppress
-from typing import Any
 
 from gofer import _parts
 from gofer._core.lanes import LOOP, THREADS
 from gofer._core.states import CANCELLED, FAILED, SUCCEEDED
 from gofer.backends._execution import ENGINE, WAITS, Execution
 from gofer.errors import InvalidTransition
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 
 def work(
@@ -100,8 +102,11 @@ def work(
 def _abandon(execution: Execution, i: int) -> None:
     """End a job whose thread was torn out of ``work``, by a signal handler that raised."""
     execution.ctx.cancel("its thread was interrupted")
-    with suppress(InvalidTransition), execution.lock:
-        execution.core.ended(i, CANCELLED, _parts.clock() - execution.start)
+    with execution.lock:
+        try:
+            execution.core.ended(i, CANCELLED, _parts.clock() - execution.start)
+        except InvalidTransition:  # it had been booked just before
+            return
     if execution.core.finished:
         execution.finish()
 
