@@ -199,9 +199,10 @@ class JobManager:
         if execution.program.has_async:
             loop = _loop_backend()
             execution.lane = loop.Lane(execution, loop.background_loop())
-            execution.lane.post()
         guarded = _interrupt.begin(execution)
         try:
+            if execution.lane is not None:
+                execution.lane.post()
             work_and_wait(execution)
         except BaseException as error:
             self._torn(execution, error)

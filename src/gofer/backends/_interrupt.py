@@ -35,7 +35,7 @@ def begin(execution: Execution) -> bool:
     if threading.get_ident() != threading.main_thread().ident:
         return False
     if not _runs:
-        if getsignal(SIGINT) is not default_int_handler:
+        if not is_default():
             return False
         signal(SIGINT, _handle)
     _runs.append(execution)
@@ -50,6 +50,11 @@ def end(execution: Execution) -> None:
             signal(SIGINT, default_int_handler)
         except ValueError:  # not the main thread: a generator that was passed on
             return
+
+
+def is_default() -> bool:
+    """Return whether Ctrl-C simply raises KeyboardInterrupt in the main thread."""
+    return getsignal(SIGINT) is default_int_handler
 
 
 def _handle(_signum: int, frame: FrameType | None) -> None:

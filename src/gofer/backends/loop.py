@@ -24,6 +24,7 @@ from gofer import _parts
 from gofer._core.lanes import LOOP
 from gofer._core.states import FAILED, NOT_STARTED, SUCCEEDED
 from gofer.backends._execution import ENGINE, Execution
+from gofer.backends._interrupt import is_default
 
 _IS_EAGER = sys.version_info >= (3, 12)
 
@@ -76,7 +77,7 @@ class Lane:
         Args:
             force: Do it even if a look is due already: for changes made without the lock.
         """
-        if self._posted and not force:
+        if (self._posted and not force) or self.execution.hurried:
             return
         self._posted = True
         try:
@@ -92,6 +93,7 @@ class Lane:
         """
         execution = self.execution
         cancelled: BaseException | None = None
+        handled = not is_default()
         self.pump()
         while not execution.core.finished:
             self._waiter = self.loop.create_future()
@@ -100,6 +102,11 @@ class Lane:
             try:
                 await self._waiter
             except asyncio.CancelledError as error:
+                if cancelled is not None and handled and is_default():
+                    # asyncio.run turned the first Ctrl-C into a cancellation. The second has ended
+                    # its loop; its handler is gone, and it cancels what is left to close down.
+                    execution.hurried = True
+                    raise
                 cancelled = error if cancelled is None else cancelled
                 execution.ctx.cancel(error)
             except BaseException as error:  # GeneratorExit: nothing can be awaited any more
