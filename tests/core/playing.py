@@ -12,11 +12,10 @@ from typing import Any
 import pytest
 
 from gofer._core.intake import Intake
-from gofer._core.lanes import NOTHING, Lanes
+from gofer._core.lanes import LOOP, NOTHING, THREADS, Lanes
 from gofer._core.plan import Plan
 from gofer._core.schedule import Schedule
 from gofer._core.states import (
-    CANCELLED,
     FAILED,
     NOT_STARTED,
     OUTCOMES,
@@ -126,7 +125,8 @@ class Game:
             self.go_on()
         for _ in range(3):  # nothing moves any more, whatever is tried
             self.nonsense()
-        assert self.core.take(0, 9.0) == self.core.take(1, 9.0) == NOTHING
+        assert self.core.take(THREADS, 9.0) == self.core.take(LOOP, 9.0) == NOTHING
+        assert self.core.take_many(LOOP, 9.0, 2) == []
         assert not self.core.wants()
         self.compare()
 
@@ -155,9 +155,20 @@ class Game:
             self.take(self.reference.lanes[self.one_of(starts)])
 
     def take(self, lane: int) -> None:
+        if lane == LOOP and self.choose(4) == 3:
+            self.take_many(self.choose(4))
+            return
         expected = self.reference.take(lane, self.now)
         assert self.core.take(lane, self.now) == expected
         assert self.twin.take(lane, self.now) == expected
+        self.compare()
+
+    def take_many(self, most: int) -> None:
+        expected = [self.reference.take(LOOP, self.now) for _ in range(most)]
+        taken = [i for i in expected if i != NOTHING]
+        assert self.core.take_many(LOOP, self.now, most) == taken
+        for i in expected:
+            assert self.twin.take(LOOP, self.now) == i
         self.compare()
 
     def end(self, i: int, outcome: int, how: int) -> None:
@@ -173,8 +184,19 @@ class Game:
         else:
             expected = self.reference.take(lane, self.now)
             assert self.twin.take(lane, self.now) == expected
-            assert self.core.turn(i, outcome, lane, self.now) == expected
+            if how == 2 or not self.pass_on(i, outcome, lane, expected):
+                assert self.core.turn(i, outcome, lane, self.now) == expected
         self.compare()
+
+    def pass_on(self, i: int, outcome: int, lane: int, expected: int) -> bool:
+        """Try the way without the lock; return whether it went, and then as ``turn`` would have."""
+        if outcome != SUCCEEDED or lane != THREADS:
+            return False
+        before = everything(self.core)
+        answer = self.core.pass_on(i, self.now)
+        assert answer in (NOTHING, expected)
+        assert answer != NOTHING or everything(self.core) == before
+        return answer != NOTHING
 
     def cancel(self) -> None:
         self.reference.stopped = True
@@ -266,7 +288,6 @@ class RunGame(Game):
         for core in (self.core, self.twin):
             assert list(core.states) == states
             assert [core.final_state(i) for i in jobs] == final
-            assert core.left == self.reference.left
             assert core.started_at == [self.reference.started_at.get(i) for i in jobs]
             assert core.ended_at == [self.reference.ended_at.get(i) for i in jobs]
             assert [core.waited(i) for i in jobs] == [self.reference.waited(i) for i in jobs]

@@ -281,7 +281,7 @@ def test_compiling_costs_as_much_as_there_are_jobs_and_needs(
     assert 0 < once < twice < 2.2 * once
 
 
-@pytest.mark.parametrize("shape", [chain, fan])
+@pytest.mark.parametrize("shape", [chain, fan, layered])
 def test_a_closure_costs_as_much_as_there_are_jobs_and_needs(
     shape: Callable[[int], list[list[str]]],
 ) -> None:
@@ -312,7 +312,7 @@ def test_a_hundred_thousand_jobs_in_a_chain_or_a_fan_are_no_matter(
     schedule = Schedule(plan)
     assert list(run_to_its_end(schedule)) == list(range(MANY))
     assert schedule.finished
-    assert schedule.left == 0
+    assert not schedule.unfinished
 
 
 def test_a_failure_at_the_head_of_a_hundred_thousand_rules_out_all_of_them() -> None:
@@ -320,7 +320,7 @@ def test_a_failure_at_the_head_of_a_hundred_thousand_rules_out_all_of_them() -> 
     schedule = Schedule(Plan(numbered(MANY), chain(MANY)), fail_fast=False)
     schedule.ended(schedule.take(THREADS, 0.0), FAILED, 1.0)
     assert schedule.finished
-    assert schedule.left == 0
+    assert not schedule.unfinished
     assert schedule.states.count(NOT_STARTED) == MANY - 1
 
 

@@ -86,7 +86,7 @@ def test_without_fail_fast_all_runs_that_does_not_depend_on_a_failed_job() -> No
     assert made.turn(3, SUCCEEDED, THREADS, 2.0) == 4
     made.ended(4, FAILED, 3.0)
     assert made.finished
-    assert made.left == 0
+    assert not made.unfinished
     assert (made.first, made.failures) == (0, [0, 4])
     made.check()
 
@@ -153,7 +153,6 @@ def test_ready_jobs_go_in_the_order_given() -> None:
 def test_jobs_that_are_not_asked_for_do_not_run() -> None:
     """They wait for ever, count for nothing, and are not started once the run is over."""
     made = schedule({"a": "", "b": "", "c": "ab", "d": "a"}, only={0, 3})
-    assert made.left == 2
     assert made.take(THREADS, 0.0) == 0
     assert made.turn(0, SUCCEEDED, THREADS, 1.0) == 3
     assert states(made) == ["succeeded", "waiting", "waiting", "running"]
@@ -164,13 +163,13 @@ def test_jobs_that_are_not_asked_for_do_not_run() -> None:
 
 
 @pytest.mark.parametrize("i", [-3, -2, -1, 2, 3, 1 << 70])
-@pytest.mark.parametrize("outcome", sorted(OUTCOMES))
-def test_a_job_that_does_not_exist_cannot_end(i: int, outcome: int) -> None:
+def test_a_job_that_does_not_exist_cannot_end(i: int) -> None:
     """NOTHING and other numbers below 0 do not count from the end, as Python's indices do."""
     made = schedule({"a": "", "b": ""})
     made.take(THREADS, 0.0)
     made.take(THREADS, 0.0)
-    refuse(made, i, outcome)
+    for outcome in OUTCOMES:
+        refuse(made, i, outcome)
 
 
 @pytest.mark.parametrize("outcome", [WAITING, READY, RUNNING, -1, 8, None])
@@ -231,7 +230,7 @@ def test_every_state_is_in_the_table_and_the_ended_ones_are_ends() -> None:
     assert list(TRANSITIONS) == list(range(len(NAMES)))
     assert [named(state) for state in TRANSITIONS] == list(NAMES)
     assert {state for state, after in TRANSITIONS.items() if not after} == OUTCOMES
-    assert OUTCOMES == {SUCCEEDED, FAILED, CANCELLED, SKIPPED, NOT_STARTED}
+    assert {SUCCEEDED, FAILED, CANCELLED, SKIPPED, NOT_STARTED} == OUTCOMES
     assert LETS_DEPENDENTS_START < OUTCOMES
 
 

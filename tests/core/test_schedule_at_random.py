@@ -13,7 +13,7 @@ from gofer._core.states import NAMES, TRANSITIONS
 from .playing import RunGame
 
 
-@settings(max_examples=150)
+@settings(max_examples=100)
 @given(st.data())
 def test_any_run_of_a_small_graph_is_as_the_reference_says(data: st.DataObject) -> None:
     """Whatever order things happen in, every answer and every state is the plain one's."""
@@ -21,7 +21,7 @@ def test_any_run_of_a_small_graph_is_as_the_reference_says(data: st.DataObject) 
     RunGame(lambda n: data.draw(st.integers(0, n - 1)), size).play(moves=4 * size)
 
 
-@settings(max_examples=120)
+@settings(max_examples=100)
 @given(st.integers(1, 30), st.integers(0, 2**32))
 def test_any_run_of_a_graph_is_as_the_reference_says(size: int, seed: int) -> None:
     """The same, for graphs that are too large to be made smaller step by step."""

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import textwrap
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -108,8 +109,27 @@ class Program:
             left.remove(line)
 
     def interrupt(self) -> None:
-        """Send what Ctrl-C sends."""
+        """Send what Ctrl-C sends, to a program that waits.
+
+        CPython looks for signals between two instructions; one that comes after the last look and
+        before the system call that waits is seen only when that call returns. No program could
+        do anything about it, so this does not interrupt one that is just about to wait.
+        """
+        until = time.monotonic() + 1.0  # those that never rest look for signals all the time
+        before = None
+        while (now := self._rests()) != before and time.monotonic() < until:
+            before = now
+            time.sleep(0.02)
         self.process.send_signal(signal.SIGINT)
+
+    def _rests(self) -> list[str] | None:
+        """Return what changes whenever the main thread runs; None where there is no /proc."""
+        pid = self.process.pid
+        try:
+            status = Path(f"/proc/{pid}/task/{pid}/status").read_text()
+        except OSError:
+            return None
+        return [line for line in status.splitlines() if "State" in line or "ctxt" in line]
 
     def rest(self) -> list[str]:
         """Wait for its end, and return what it had still to say; fail if that was a crash."""
@@ -284,6 +304,33 @@ def test_a_handler_of_the_programs_own_is_left_alone(start: Callable[[str], Prog
     assert lines[1:4] == ["ended"] * 3
     assert "the program's own reason" in lines[4]
     assert lines[5] == "True"
+
+
+def test_an_interrupt_right_at_the_start_is_an_interrupt(start: Callable[[str], Program]) -> None:
+    """Promise 13: a job that begins before ``execute`` has begun to wait is awaited all the same.
+
+    Each job asks again only where it was not cancelled, so that none is a second Ctrl-C.
+    """
+    program = start("""
+        async def interrupts():
+            try:
+                while True:
+                    os.kill(os.getpid(), signal.SIGINT)
+                    await asyncio.sleep(1)
+            finally:
+                await asyncio.sleep(0.005)
+                say("ended")
+
+        sys.setswitchinterval(1e-6)  # so that the job's thread goes first, now and then
+        manager = JobManager([interrupts])
+        for _ in range(50):
+            try:
+                manager.execute()
+            except KeyboardInterrupt:
+                say("KeyboardInterrupt")
+    """)
+
+    assert program.rest() == ["ended", "KeyboardInterrupt"] * 50
 
 
 def test_an_interrupt_while_jobs_come_and_go_is_never_lost(
