@@ -19,11 +19,12 @@ from gofer._job import FunctionJob
 from gofer._notes import add_note, failed_too, listed, of_failure
 from gofer.backends._execution import CALLS, ENGINE, PLAIN, Execution, refuse_awaitable
 from gofer.backends._workers import workers
-from gofer.errors import NoResult
+from gofer.errors import NoResult, traceback_of, with_traceback
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from types import TracebackType
     from typing import Any, Generic, TypeVar
 
     R_co = TypeVar("R_co", covariant=True)
@@ -44,7 +45,17 @@ class JobHandle(Generic[R_co]):
     Thread safety: may be read from any thread.
     """
 
-    __slots__ = ("_fn", "_kwargs", "_label", "_number", "_state", "_value", "args", "error")
+    __slots__ = (
+        "_fn",
+        "_kwargs",
+        "_label",
+        "_number",
+        "_state",
+        "_trace",
+        "_value",
+        "args",
+        "error",
+    )
 
     def __init__(
         self, fn: Callable[..., Any], number: int, args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -54,6 +65,7 @@ class JobHandle(Generic[R_co]):
         self._value: Any = None
         self._label: str | None = None
         self.error: BaseException | None = None
+        self._trace: TracebackType | None = None
 
     def _begin(self, label: str) -> tuple[Any, tuple[Any, ...], dict[str, Any]]:
         self._label = label
@@ -89,9 +101,14 @@ class JobHandle(Generic[R_co]):
         """
         if self._state == SUCCEEDED:
             return self._value  # type: ignore[no-any-return]
-        if self.error is not None:
-            raise self.error
-        raise NoResult(self.name, f"it is {self.state}")
+        error = self.error
+        if error is None:
+            raise NoResult(self.name, f"it is {self.state}")
+        trace = self._trace
+        try:
+            raise with_traceback(error, trace)
+        finally:  # the traceback holds this frame, so the handle and the error must not hang on it
+            del self, error, trace
 
     def __repr__(self) -> str:
         return f"<JobHandle {self.name!r} {self.state}>"
@@ -164,6 +181,7 @@ class GroupExecution(Execution):
         handle = self.handles.pop(i)
         if outcome == FAILED:
             handle.error = self.errors[i]
+            handle._trace = traceback_of(handle.error)
             if self.tolerant:
                 del self.errors[i]
                 handle._state = FAILED

@@ -9,12 +9,17 @@ from gofer._context import Context, current_context
 from gofer._core.intake import Intake
 from gofer._core.lanes import LOOP, NOTHING, THREADS
 from gofer._crew import GroupExecution, JobHandle, base_name
-from gofer._job import FunctionJob
 from gofer._program import checked_limit
 from gofer._signature import is_async, refuse_generator
 from gofer.backends import _interrupt
 from gofer.backends.threads import wait, work_and_wait
-from gofer.errors import Cancelled, GroupClosed, JobDefinitionError, RunningLoopError
+from gofer.errors import (
+    Cancelled,
+    DeadlineExceeded,
+    GroupClosed,
+    JobDefinitionError,
+    RunningLoopError,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -47,7 +52,6 @@ class _BaseGroup:
         self._ctx, self._recover = ctx, recover
         self._core = Intake(checked_limit(f"group {name!r}" if name else "group", limit), fail_fast)
         self._execution: GroupExecution | None = None
-        self._refusal: Cancelled | None = None
         self._tolerant = False
 
     def _open(self) -> GroupExecution:
@@ -76,6 +80,7 @@ class _BaseGroup:
         Raises:
             As ``go``.
         """
+        check_job(fn)
         return self._admit(fn, args, kwargs, force=self._inside())
 
     def _inside(self) -> bool:
@@ -101,7 +106,7 @@ class _BaseGroup:
         execution, core = self._execution, self._core
         if execution is None or (core.closed and not force):
             raise GroupClosed("a group takes jobs inside its `with` block only")
-        lane = LOOP if is_async(fn.fn if type(fn) is FunctionJob else fn) else THREADS
+        lane = LOOP if is_async(fn) else THREADS
         if lane == LOOP and execution.lane is None:
             self._need_loop(execution)
         with execution.lock:
@@ -117,18 +122,17 @@ class _BaseGroup:
                     execution.waiting.append(or_call)
                 return None
         if i == NOTHING:
-            raise self._refuse(execution)
+            raise self._refusal(execution)
         if wake:
             execution.wake()
         if lane == LOOP:
             execution.lane.post()
         return handle
 
-    def _refuse(self, execution: GroupExecution) -> BaseException:
+    @staticmethod
+    def _refusal(execution: GroupExecution) -> BaseException:
         ctx = execution.ctx
-        cause = None if ctx is None else ctx.cause
-        self._refusal = Cancelled(cause)
-        return self._refusal
+        return Cancelled(None if ctx is None else ctx.cause)
 
     def _need_loop(self, execution: GroupExecution) -> None:
         from gofer.backends.loop import Lane, background_loop
@@ -155,13 +159,19 @@ class _BaseGroup:
         assert self._execution is not None  # _open was called: this is the end of the block
         return self._execution
 
+    def _told(self, error: BaseException | None) -> bool:
+        """Return whether the block ended because the group had told it to.
+
+        By ``go``, by its context, or by a group inside that is cancelled with it. What the group
+        has to raise is what the block is to raise, then.
+        """
+        return self._core.stopped and isinstance(error, (Cancelled, DeadlineExceeded))
+
     def _outcome(self, error: BaseException | None) -> BaseException | None:
         """Return what leaves the block instead of its own error, or None for that."""
         execution = self._running_execution()
         interrupted = execution.interrupted is not None
-        refused = error is not None and error is self._refusal
-        self._refusal = None
-        if error is None or refused or interrupted:
+        if error is None or interrupted or self._told(error):
             return execution.ended()
         execution.ended(of_block=error)
         return None
@@ -248,7 +258,7 @@ class Group(_BaseGroup):
         trace: TracebackType | None,
     ) -> None:
         execution = self._running_execution()
-        self._close(error, cut=error is not None and error is self._refusal)
+        self._close(error, cut=self._told(error))
         try:
             work_and_wait(execution)
         finally:
@@ -357,8 +367,7 @@ class AsyncGroup(_BaseGroup):
         if self._cancelled_block and self._block is not None:
             # As asyncio.TaskGroup: our own request is taken back; another's goes on.
             ours = self._block.uncancel() <= self._cancelling and isinstance(error, CancelledError)
-        refused = error is not None and error is self._refusal
-        self._close(None if ours else error, cut=ours or refused)
+        self._close(None if ours else error, cut=ours or self._told(error))
         try:
             await execution.lane.run()
         except BaseException:
@@ -397,4 +406,4 @@ def check_job(fn: Any) -> None:
                 kind, "was called already; write: group.go(fetch, url), not group.go(fetch(url))"
             )
         raise JobDefinitionError(kind, f"a {kind} cannot be called; write: group.go(fetch, url)")
-    refuse_generator(fn.fn if type(fn) is FunctionJob else fn, base_name(fn))
+    refuse_generator(fn, base_name(fn))

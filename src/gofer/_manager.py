@@ -196,12 +196,11 @@ class JobManager:
                 "write: run = await manager.aexecute(ctx, param)"
             )
         execution = self._begin(ctx, param, only)
-        if execution.program.has_async:
-            loop = _loop_backend()
-            execution.lane = loop.Lane(execution, loop.background_loop())
         guarded = _interrupt.begin(execution)
         try:
-            if execution.lane is not None:
+            if execution.program.has_async:
+                loop = _loop_backend()
+                execution.lane = loop.Lane(execution, loop.background_loop())
                 execution.lane.post()
             work_and_wait(execution)
         except BaseException as error:

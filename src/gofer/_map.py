@@ -145,9 +145,9 @@ def _ended(group: Group, head: JobHandle[Any], label: str) -> JobHandle[Any]:
                 execution.waiting.append(gate.release)
         wait(gate, execution)
         if execution.core.stopped and not head.done:
-            raise group._refuse(execution)
+            raise group._refusal(execution)
     if execution.core.stopped and head._state != SUCCEEDED:
-        raise group._refuse(execution)
+        raise group._refusal(execution)
     return head
 
 
@@ -253,7 +253,7 @@ async def _aended(group: AsyncGroup, head: JobHandle[Any]) -> JobHandle[Any]:
         if wanted:
             await gate
     if execution.core.stopped and head._state != SUCCEEDED:
-        raise group._refuse(execution)
+        raise group._refusal(execution)
     return head
 
 

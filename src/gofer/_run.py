@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from gofer._core.plan import nearest
 from gofer._core.states import CANCELLED, FAILED, NAMES, SKIPPED, SUCCEEDED
-from gofer.errors import NoResult, describe
+from gofer.errors import NoResult, describe, with_traceback
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from types import TracebackType
     from typing import Any, TypeVar, overload
 
     from gofer._core.schedule import Schedule
@@ -95,6 +96,7 @@ class Run:
         "_results",
         "_schedule",
         "_threads",
+        "_trace",
         "name",
     )
 
@@ -110,6 +112,7 @@ class Run:
         self._schedule, self._results, self._errors = schedule, results, errors
         self._threads = threads
         self._raises: BaseException | None = None
+        self._trace: TracebackType | None = None
         self._duration: float | None = None
 
     @overload
@@ -242,13 +245,12 @@ class Run:
 
     def check(self) -> None:
         """Raise what ``execute`` would have raised; do nothing if all went well."""
-        error = self._raises
+        error, trace = self._raises, self._trace
         if error is not None:
-            del self  # the error's traceback holds this frame; the run must not hang on it
             try:
-                raise error
-            finally:
-                del error
+                raise with_traceback(error, trace)
+            finally:  # the traceback holds this frame, so the run and the error must not hang on it
+                del self, error, trace
 
     def __str__(self) -> str:
         from gofer.views.text import waterfall

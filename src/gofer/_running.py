@@ -11,6 +11,7 @@ from gofer._program import HAS_WHEN, HAS_WIRES, Program
 from gofer._run import JobRecord, Run
 from gofer.backends._execution import CALLS, ENGINE, PLAIN, Execution, Skip, refuse_awaitable
 from gofer.backends._workers import workers
+from gofer.errors import traceback_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -94,6 +95,8 @@ class RunExecution(Execution):
         run._raises = torn if torn is not None else cut_short
         if run._raises is None:
             run._raises = self._failure(depth)
+        if run._raises is not None:
+            run._trace = traceback_of(run._raises)
         if cut_short is not None and torn is None:
             self._note_cut(cut_short, depth)
         if self.observers:

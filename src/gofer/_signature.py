@@ -55,6 +55,8 @@ def _function_of(fn: Any) -> Any:
             break
         if hasattr(fn, "func") and hasattr(fn, "keywords"):  # functools.partial
             fn = fn.func
+        elif hasattr(fn, "fn") and hasattr(fn, "do"):  # a job made of a function
+            fn = fn.fn
         elif hasattr(fn, "__func__"):
             fn = fn.__func__
         else:

@@ -6,6 +6,10 @@ pickle. No message contains a param's contents.
 
 from __future__ import annotations
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import TracebackType
+
 
 def describe(error: object) -> str:
     """Return ``TypeName: text`` for any exception, also for one whose ``__str__`` raises.
@@ -20,6 +24,23 @@ def describe(error: object) -> str:
         return f"{name}: {first_line}" if first_line else name
     except BaseException:  # a hostile __str__ may raise anything, SystemExit included
         return f"<unprintable {name}>"
+
+
+def traceback_of(error: BaseException) -> TracebackType | None:
+    """Return an error's traceback, also of one that hides it."""
+    try:
+        return error.__traceback__
+    except Exception:
+        return None
+
+
+def with_traceback(error: BaseException, trace: TracebackType | None) -> BaseException:
+    """Return an error as it was when it was first caught: each raise adds to its traceback."""
+    try:
+        error.__traceback__ = trace
+    except Exception:  # a hostile setter: its traceback is longer then
+        return error
+    return error
 
 
 class GoferError(Exception):

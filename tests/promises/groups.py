@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Callable
 from types import TracebackType
 from typing import Any, Self
 
@@ -81,6 +82,11 @@ def as_is_right(backend: Any, fn: Any) -> Any:
     return backend.job(fn, name="any").fn if inspect.isfunction(fn) else fn
 
 
+async def same(item: Any) -> Any:
+    """Return what was given."""
+    return item
+
+
 def mapped(backend: Any, fn: Any, items: Any, **options: Any) -> AsyncIterator[Any]:
     """Map a function over items the way that is right here: in a test, or in a job."""
     fn = as_is_right(backend, fn)
@@ -133,6 +139,14 @@ async def must_not_start(*_: object) -> None:
 def notes(error: BaseException) -> str:
     """Return all notes of an error as one text."""
     return "\n".join(getattr(error, "__notes__", []))
+
+
+def until(condition: Callable[[], object]) -> None:
+    """Block until something holds that nobody announces; fail after a time that only a hang takes."""
+    give_up = time.monotonic() + LONG
+    while not condition():
+        assert time.monotonic() < give_up, "it never came true"
+        time.sleep(0.001)
 
 
 def cancelling() -> int:

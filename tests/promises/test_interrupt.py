@@ -78,10 +78,7 @@ WORK = {
     "async": "jobs(async_work, 3)",
     "both": "[*jobs(sync_work, 2), *jobs(async_work, 1)]",
 }
-EXECUTE = {
-    "execute": "manager.execute()",
-    "aexecute": "asyncio.run(manager.aexecute())",
-}
+EXECUTE = {"execute": "manager.execute()", "aexecute": "asyncio.run(manager.aexecute())"}
 
 
 class Program:
@@ -249,17 +246,14 @@ def test_an_interrupt_leaves_the_run_for_observers_and_check_false(
     ]
 
 
-DEAF = {
-    "execute, sync": ("sync_deaf", "execute"),
-    "execute, async": ("async_deaf", "execute"),
-    "aexecute, sync": ("sync_deaf", "aexecute"),
-}
-
-
-@pytest.mark.parametrize("case", DEAF)
-def test_a_second_interrupt_does_not_wait(start: Callable[[str], Program], case: str) -> None:
+@pytest.mark.parametrize(
+    ("deaf", "execute"),
+    [("sync_deaf", "execute"), ("async_deaf", "execute"), ("sync_deaf", "aexecute")],
+)
+def test_a_second_interrupt_does_not_wait(
+    start: Callable[[str], Program], deaf: str, execute: str
+) -> None:
     """Promise 13: a job that hears nothing keeps neither ``execute`` nor the program's end."""
-    deaf, execute = DEAF[case]
     program = start(f"""
         def polite(ctx):
             ctx.on_cancel(lambda: say("heard the first"))
@@ -333,33 +327,55 @@ def test_an_interrupt_right_at_the_start_is_an_interrupt(start: Callable[[str], 
     assert program.rest() == ["ended", "KeyboardInterrupt"] * 50
 
 
+@pytest.mark.parametrize("kind", ["async def", "def"])
+def test_an_interrupt_while_a_thread_is_started_is_an_interrupt(
+    start: Callable[[str], Program], kind: str
+) -> None:
+    """Promise 13: also for the first run of all, which starts the loop's thread or a worker."""
+    program = start(f"""
+        from gofer import _parts
+
+        def start_thread(thread, start=_parts.start_thread):
+            _parts.start_thread = start
+            start(thread)
+            os.kill(os.getpid(), signal.SIGINT)
+
+        {kind} brief(): pass
+
+        _parts.start_thread = start_thread
+        manager = JobManager(jobs(brief, 3))
+        try:
+            manager.execute()
+        except KeyboardInterrupt:
+            say("KeyboardInterrupt")
+        say(len(manager.execute().results))
+    """)
+
+    assert program.rest() == ["KeyboardInterrupt", "3"]
+
+
 def test_an_interrupt_while_jobs_come_and_go_is_never_lost(
     start: Callable[[str], Program],
 ) -> None:
     """Promise 13: whatever line of Gofer's it hits, the run ends, and it comes out."""
     program = start("""
-        async def quick():
-            pass
-
-        def brief():
-            pass
+        async def quick(): pass
+        def brief(): pass
 
         made = []
         for i in range(200):
             fn = quick if i % 3 else brief
             made.append(job(fn, name=str(i), after=[str(i - 2)] if i > 1 else []))
         manager = JobManager(made, limit=3)
-        parent = os.getpid()
         interrupted = 0
-        stop = threading.Event()
+        stop, armed = threading.Event(), threading.Event()
 
         def interrupt():
             while not stop.wait(0.003):
                 armed.wait()
                 armed.clear()
-                os.kill(parent, signal.SIGINT)
+                os.kill(os.getpid(), signal.SIGINT)
 
-        armed = threading.Event()
         thread = threading.Thread(target=interrupt, daemon=True)
         thread.start()
         while interrupted < 100:

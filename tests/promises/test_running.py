@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import os
+import subprocess
+import sys
+import textwrap
 import threading
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+import gofer
 from gofer import FrozenError, JobManager
 
 entries = pytest.mark.parametrize("backend", ["threads", "loop"], indirect=True)
@@ -139,6 +145,49 @@ async def test_a_limit_holds_for_jobs_that_never_wait(backend: Any) -> None:
 
     assert gauge.most <= 2
     assert gauge.total == 2000
+
+
+def test_the_last_place_is_never_forgotten() -> None:
+    """Promise 1: the place that a sync job leaves to an async one is taken, whoever comes late.
+
+    In a process of its own, where the thread that is woken for ``b`` can be held back until the
+    thread of ``a`` has taken ``b`` itself, so that the last place is for ``c``.
+    """
+    program = """
+        import asyncio, threading
+        from gofer import JobManager, _parts
+
+        loops, held = [], []
+        looked, began = threading.Event(), threading.Event()
+
+        def a():  # lasts until the loop has looked for work, and found none for itself
+            loops[0].call_soon_threadsafe(looked.set)
+            looked.wait(30)
+
+        def b():
+            for thread in held:
+                start_thread(thread)
+            print("c began" if began.wait(30) else "c was forgotten")
+
+        async def c():
+            loops.append(asyncio.get_running_loop())
+            began.set()
+
+        JobManager([c]).execute()
+        began.clear()
+        start_thread, _parts.start_thread = _parts.start_thread, held.append
+        JobManager([a, b, c], limit=2).execute()
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(program)],
+        env={**os.environ, "PYTHONPATH": str(Path(gofer.__file__).parents[1])},
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+        timeout=100,
+    )
+
+    assert done.stdout == "c began\n"
 
 
 # 2. Sync and async jobs mix freely in one manager. A blocking job never blocks the event loop; an

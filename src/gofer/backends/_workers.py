@@ -17,7 +17,7 @@ import threading
 from itertools import count
 
 from gofer import _parts
-from gofer._core.lanes import THREADS
+from gofer._core.lanes import LOOP, NOTHING, THREADS
 from gofer.backends._execution import IDENTS, Execution
 from gofer.backends.threads import work
 
@@ -123,9 +123,12 @@ def _refused(execution: Execution, error: BaseException) -> None:
     while True:
         with execution.lock:
             core.waking = False
-            if core.running:
-                return
-            i = core.take(THREADS, _parts.clock() - execution.start)
+            lane = execution.lane
+            post = lane is not None and core.has_ready(LOOP)
+            at = _parts.clock() - execution.start
+            i = NOTHING if core.running else core.take(THREADS, at)
+        if post:
+            lane.post()
         if i < 0:
             break
         outcome = execution.caught(i, error)

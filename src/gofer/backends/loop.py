@@ -37,6 +37,7 @@ class Lane:
     """The async jobs of one run, on one loop."""
 
     __slots__ = (
+        "_again",
         "_mixed",
         "_next",
         "_posted",
@@ -64,7 +65,7 @@ class Lane:
         self._mixed = mixed
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._waiter: asyncio.Future[None] | None = None
-        self._posted = self._pumping = False
+        self._posted = self._pumping = self._again = False
         self.on_stop: Callable[[], None] | None = None  # called once, on the loop
         self._sweep = True  # whether the tasks are still to be cancelled when the run stops
 
@@ -121,7 +122,8 @@ class Lane:
     def pump(self) -> None:
         """Start what may start; see to a stop and to the end of the run."""
         if self._pumping:
-            return  # called by a job that ended while it was being started: the loop below goes on
+            self._again = True  # a job ended while it was being started: the loop below goes on
+            return
         self._posted = False
         self._pumping = True
         try:
@@ -157,8 +159,9 @@ class Lane:
                 self._start(i)
                 while next_ones:  # what jobs made possible that ended while they were started
                     self._start(next_ones.pop())
-            if len(taken) < _HANDFUL:
+            if len(taken) < _HANDFUL and not self._again:
                 return
+            self._again = False
             if at > until:
                 self._posted = True
                 self.loop.call_soon(self.pump)
@@ -288,12 +291,14 @@ class _Background:
                 thread = threading.Thread(
                     target=self._serve, args=(loop,), name="gofer:loop", daemon=True
                 )
+                self._loop, self._thread = loop, thread
                 try:
                     _parts.start_thread(thread)
-                except BaseException:
-                    loop.close()
+                except BaseException:  # no thread to be had; or Ctrl-C, and there is one
+                    if not thread.is_alive():
+                        self._loop = self._thread = None
+                        loop.close()
                     raise
-                self._loop, self._thread = loop, thread
             return self._loop
 
     @staticmethod

@@ -49,9 +49,14 @@ def work(
         if not once:  # who works once came by itself; a thread that was woken may be on its way
             core.waking = False
         i = core.take(THREADS, clock() - start)
-        if i < 0:
-            return
-        wake = core.wants()
+        wake = i >= 0 and core.wants()
+        # `pass_on` may have left the last free place to the loop, and counts on this look.
+        lane = execution.lane
+        post = lane is not None and core.has_ready(LOOP)
+    if post:
+        lane.post()
+    if i < 0:
+        return
     # Only now is it sure that the run goes on; it does until the job in hand has ended.
     call, copy, ctx = execution.call, execution.snapshot.copy, execution.ctx
     try:
