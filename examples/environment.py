@@ -220,7 +220,9 @@ def modules(*, distributions: list[Distribution]) -> dict[str, str]:
     return owners
 
 
-@job
+# After `requirements`, whose parser calls `ast.literal_eval`: CPython 3.11 counts the depth of a
+# tree for all threads together, so two that parse at the same time can fail with a SystemError.
+@job(after=["requirements"])
 def imports(ctx: Context, *, distributions: list[Distribution], modules: dict[str, str]) -> Imports:
     """Parse every source file for what it imports: the long job.
 
