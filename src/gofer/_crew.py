@@ -17,9 +17,10 @@ from gofer._core.states import (
 )
 from gofer._job import FunctionJob
 from gofer._notes import add_note, failed_too, listed, of_failure
+from gofer._signature import refuse_generator
 from gofer.backends._execution import CALLS, ENGINE, PLAIN, Execution, refuse_awaitable
 from gofer.backends._workers import workers
-from gofer.errors import NoResult, traceback_of, with_traceback
+from gofer.errors import JobDefinitionError, NoResult, traceback_of, with_traceback
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -125,6 +126,18 @@ def base_name(fn: Any) -> str:
             break
         fn = fn.func
     return type(fn).__name__
+
+
+def check_job(fn: Any) -> None:
+    if not callable(fn):
+        kind = type(fn).__name__
+        if kind == "coroutine":
+            fn.close()
+            raise JobDefinitionError(
+                kind, "was called already; write: group.go(fetch, url), not group.go(fetch(url))"
+            )
+        raise JobDefinitionError(kind, f"a {kind} cannot be called; write: group.go(fetch, url)")
+    refuse_generator(fn, base_name(fn))
 
 
 class GroupExecution(Execution):

@@ -8,16 +8,15 @@ from gofer import _parts
 from gofer._context import Context, current_context
 from gofer._core.intake import Intake
 from gofer._core.lanes import LOOP, NOTHING, THREADS
-from gofer._crew import GroupExecution, JobHandle, base_name
+from gofer._crew import GroupExecution, JobHandle, check_job
 from gofer._program import checked_limit
-from gofer._signature import is_async, refuse_generator
+from gofer._signature import is_async
 from gofer.backends import _interrupt
 from gofer.backends.threads import wait, work_and_wait
 from gofer.errors import (
     Cancelled,
     DeadlineExceeded,
     GroupClosed,
-    JobDefinitionError,
     RunningLoopError,
 )
 
@@ -395,15 +394,3 @@ def _raise_alone(failure: BaseException) -> None:
     finally:
         failure.__context__ = context
         del failure, context
-
-
-def check_job(fn: Any) -> None:
-    if not callable(fn):
-        kind = type(fn).__name__
-        if kind == "coroutine":
-            fn.close()
-            raise JobDefinitionError(
-                kind, "was called already; write: group.go(fetch, url), not group.go(fetch(url))"
-            )
-        raise JobDefinitionError(kind, f"a {kind} cannot be called; write: group.go(fetch, url)")
-    refuse_generator(fn, base_name(fn))

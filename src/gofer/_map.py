@@ -7,8 +7,8 @@ from collections import deque
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
 
 from gofer._core.states import READY, SUCCEEDED
-from gofer._crew import JobHandle
-from gofer._group import AsyncGroup, Group, check_job
+from gofer._crew import JobHandle, check_job
+from gofer._group import AsyncGroup, Group
 from gofer.backends.threads import wait, work
 from gofer.errors import JobDefinitionError, LimitError
 
