@@ -5,6 +5,7 @@ from __future__ import annotations
 from gofer import _parts
 from gofer._context import Context
 from gofer._core.intake import Intake
+from gofer._core.lanes import LOOP, THREADS
 from gofer._core.states import (
     CANCELLED,
     FAILED,
@@ -17,7 +18,7 @@ from gofer._core.states import (
 )
 from gofer._job import FunctionJob
 from gofer._notes import add_note, failed_too, listed, of_failure
-from gofer._signature import refuse_generator
+from gofer._signature import flags_of, is_async, refuse_generator
 from gofer.backends._execution import CALLS, ENGINE, PLAIN, Execution, refuse_awaitable
 from gofer.backends._workers import workers
 from gofer.errors import JobDefinitionError, NoResult, traceback_of, with_traceback
@@ -128,7 +129,12 @@ def base_name(fn: Any) -> str:
     return type(fn).__name__
 
 
-def check_job(fn: Any) -> None:
+def lane_of(fn: Any) -> int:
+    """Return the lane that runs a function which was given to a group.
+
+    Raises:
+        JobDefinitionError: It cannot be called, or is a generator function.
+    """
     if not callable(fn):
         kind = type(fn).__name__
         if kind == "coroutine":
@@ -137,7 +143,11 @@ def check_job(fn: Any) -> None:
                 kind, "was called already; write: group.go(fetch, url), not group.go(fetch(url))"
             )
         raise JobDefinitionError(kind, f"a {kind} cannot be called; write: group.go(fetch, url)")
+    flags = flags_of(fn)
+    if not flags:  # a plain function or a built-in one, as nearly always
+        return THREADS
     refuse_generator(fn, base_name(fn))
+    return LOOP if is_async(fn) else THREADS
 
 
 class GroupExecution(Execution):

@@ -7,10 +7,9 @@ import threading
 from gofer import _parts
 from gofer._context import Context, current_context
 from gofer._core.intake import Intake
-from gofer._core.lanes import LOOP, NOTHING, THREADS
-from gofer._crew import GroupExecution, JobHandle, check_job
+from gofer._core.lanes import LOOP, NOTHING
+from gofer._crew import GroupExecution, JobHandle, lane_of
 from gofer._program import checked_limit
-from gofer._signature import is_async
 from gofer.backends import _interrupt
 from gofer.backends.threads import wait, work_and_wait
 from gofer.errors import (
@@ -79,8 +78,7 @@ class _BaseGroup:
         Raises:
             As ``go``.
         """
-        check_job(fn)
-        return self._admit(fn, args, kwargs, force=self._inside())
+        return self._admit(lane_of(fn), fn, args, kwargs, force=self._inside())
 
     def _inside(self) -> bool:
         """Return whether a job of this group calls; it must never wait for its own place."""
@@ -89,6 +87,7 @@ class _BaseGroup:
 
     def _admit(
         self,
+        lane: int,
         fn: Any,
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
@@ -105,7 +104,6 @@ class _BaseGroup:
         execution, core = self._execution, self._core
         if execution is None or (core.closed and not force):
             raise GroupClosed("a group takes jobs inside its `with` block only")
-        lane = LOOP if is_async(fn) else THREADS
         if lane == LOOP and execution.lane is None:
             self._need_loop(execution)
         with execution.lock:
@@ -235,8 +233,8 @@ class Group(_BaseGroup):
             JobDefinitionError: ``fn`` cannot be called, or is a generator function.
             RunningLoopError: It would block a running event loop; use ``AsyncGroup``.
         """
-        check_job(fn)
-        handle = self._admit(fn, args, kwargs, force=self._inside())
+        lane = lane_of(fn)
+        handle = self._admit(lane, fn, args, kwargs, force=self._inside())
         while handle is None:
             if _parts.running_loop() is not None:
                 raise RunningLoopError(
@@ -245,7 +243,7 @@ class Group(_BaseGroup):
                 )
             gate = threading.Lock()
             gate.acquire()
-            handle = self._admit(fn, args, kwargs, or_call=gate.release)
+            handle = self._admit(lane, fn, args, kwargs, or_call=gate.release)
             if handle is None:
                 wait(gate, self._running_execution())
         return handle
@@ -316,11 +314,11 @@ class AsyncGroup(_BaseGroup):
 
         Cancellation: a job that still waits for a place is not added.
         """
-        check_job(fn)
-        handle = self._admit(fn, args, kwargs, force=self._inside())
+        lane = lane_of(fn)
+        handle = self._admit(lane, fn, args, kwargs, force=self._inside())
         while handle is None:
             gate = self._loop.create_future()
-            handle = self._admit(fn, args, kwargs, or_call=self._opener(gate))
+            handle = self._admit(lane, fn, args, kwargs, or_call=self._opener(gate))
             if handle is None:
                 await gate
         return handle

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
 
 from gofer._core.states import READY, SUCCEEDED
-from gofer._crew import JobHandle, check_job
+from gofer._crew import JobHandle, lane_of
 from gofer._group import AsyncGroup, Group
 from gofer.backends.threads import wait, work
 from gofer.errors import JobDefinitionError, LimitError
@@ -106,18 +106,20 @@ def map(
         >>> [h.args[0] for h in map(int, ["1", "x", "3"], check=False) if not h.ok]
         ['x']
     """
-    _check_map(fn, limit)
+    lane = _checked(fn, limit)
     group = Group(ctx, limit=limit, name=name)
     group._tolerant = not check
-    return _map(group, fn, iter(items), limit + _AHEAD, check)
+    return _map(group, lane, fn, iter(items), limit + _AHEAD, check)
 
 
-def _map(group: Group, fn: Any, items: Iterator[Any], most: int, check: bool) -> Iterator[Any]:
+def _map(
+    group: Group, lane: int, fn: Any, items: Iterator[Any], most: int, check: bool
+) -> Iterator[Any]:
     window: deque[JobHandle[Any]] = deque()
     label = threading.current_thread().name
     with group:
         for item in items:
-            handle = group._admit(fn, (item,), {}, force=True)
+            handle = group._admit(lane, fn, (item,), {}, force=True)
             assert handle is not None  # it was forced
             window.append(handle)
             while window and (len(window) >= most or window[0].done):
@@ -216,22 +218,22 @@ def amap(
         >>> asyncio.run(main())
         [0, 2, 4]
     """
-    _check_map(fn, limit)
+    lane = _checked(fn, limit)
     group = AsyncGroup(ctx, limit=limit, name=name)
     group._tolerant = not check
     # The block is suspended in the caller's loop while a job fails; that must not be cancelled.
     group._cancels_block = False
     source = items if hasattr(items, "__aiter__") else _as_async(iter(items))
-    return _amap(group, fn, source, limit + _AHEAD, check)
+    return _amap(group, lane, fn, source, limit + _AHEAD, check)
 
 
 async def _amap(
-    group: AsyncGroup, fn: Any, items: AsyncIterable[Any], most: int, check: bool
+    group: AsyncGroup, lane: int, fn: Any, items: AsyncIterable[Any], most: int, check: bool
 ) -> AsyncIterator[Any]:
     window: deque[JobHandle[Any]] = deque()
     async with group:
         async for item in items:
-            handle = group._admit(fn, (item,), {}, force=True)
+            handle = group._admit(lane, fn, (item,), {}, force=True)
             assert handle is not None  # it was forced
             window.append(handle)
             while window and (len(window) >= most or window[0].done):
@@ -262,11 +264,11 @@ async def _as_async(items: Iterator[Any]) -> AsyncIterator[Any]:
         yield item
 
 
-def _check_map(fn: Any, limit: Any) -> None:
+def _checked(fn: Any, limit: Any) -> int:
     if limit is None:
         raise LimitError("map", limit)
     if not callable(fn):
         raise JobDefinitionError(
             type(fn).__name__, "cannot be called; write: map(fetch, urls), the function first"
         )
-    check_job(fn)
+    return lane_of(fn)

@@ -35,6 +35,20 @@ def is_async(fn: Any) -> bool:
     )
 
 
+def flags_of(fn: Any) -> int:
+    """Return 0 where one look shows that calling ``fn`` gives neither a generator nor an awaitable.
+
+    So it is for most; the others want a second look, by ``refuse_generator`` and ``is_async``.
+    """
+    kind = type(fn)
+    if kind is _Function:
+        if hasattr(fn, "_is_coroutine_marker"):
+            return _COROUTINE
+        flags: int = fn.__code__.co_flags & (_GENERATOR | _COROUTINE | _ASYNC_GENERATOR)
+        return flags
+    return 0 if kind is _Builtin else _COROUTINE
+
+
 def refuse_generator(fn: Any, name: str) -> None:
     """Do nothing unless calling ``fn`` would only make a generator.
 
@@ -115,6 +129,7 @@ class Signature:
 
 
 _Function = type(is_async)
+_Builtin = type(len)
 _Read = tuple[list[str], list[str], list[str], list[str], list[str], int]
 
 
