@@ -67,9 +67,15 @@ class _BaseGroup:
             raise GroupClosed("a group has a context inside its `with` block only")
         return self._execution.ctx
 
+    @overload
     def try_go(
-        self, fn: Callable[P, Coroutine[Any, Any, R]] | Callable[P, R], /, *args: Any, **kwargs: Any
-    ) -> JobHandle[Any] | None:
+        self, fn: Callable[P, Coroutine[Any, Any, R]], /, *args: P.args, **kwargs: P.kwargs
+    ) -> JobHandle[R] | None: ...
+    @overload
+    def try_go(
+        self, fn: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs
+    ) -> JobHandle[R] | None: ...
+    def try_go(self, fn: Any, /, *args: Any, **kwargs: Any) -> JobHandle[Any] | None:
         """Add ``fn(*args, **kwargs)`` if it finds a place at once; never blocks.
 
         Returns:
@@ -356,7 +362,7 @@ class AsyncGroup(_BaseGroup):
         kind: type[BaseException] | None,
         error: BaseException | None,
         trace: TracebackType | None,
-    ) -> bool:
+    ) -> None:
         from asyncio import CancelledError
 
         execution = self._running_execution()
@@ -375,7 +381,6 @@ class AsyncGroup(_BaseGroup):
         try:
             if failure is not None:
                 _raise_alone(failure)
-            return ours
         finally:
             self._block = None
             del failure, error, execution

@@ -214,7 +214,7 @@ def job(fn=None, /, *, name=None, after=(), needs=None, when=None):  # type: ign
 
 def _name_of(fn: Any) -> str:
     found = getattr(fn, "name", None) if hasattr(fn, "do") else getattr(fn, "__name__", None)
-    if not isinstance(found, str):
+    if not isinstance(found, str) or not found:
         raise JobDefinitionError(type(fn).__name__, "has no name; write: job(fn, name='...')")
     if found == "<lambda>":
         raise JobDefinitionError(found, "a lambda has no name; write: job(lambda: ..., name='...')")

@@ -79,7 +79,7 @@ class JobManager:
         recover: bool = True,
         observers: Iterable[Observer] = (),
     ) -> None:
-        self.name = name
+        self.name: str = name or ""  # a str, so that a manager has the type of a job
         self._jobs: list[Any] = list(jobs)
         self._options: dict[str, Any] = {
             "limit": checked_limit(f"manager {name!r}" if name else "manager", limit),
@@ -94,7 +94,7 @@ class JobManager:
     def _program(self) -> Program:
         program = self._compiled
         if program is None:
-            program = self._compiled = Program(self._jobs, name=self.name, **self._options)
+            program = self._compiled = Program(self._jobs, name=self.name or None, **self._options)
         return program
 
     @overload

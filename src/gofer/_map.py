@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterable,
+    AsyncIterator,
+    Generator,
+    Iterable,
+    Iterator,
+)
 
 from gofer._core.states import READY, SUCCEEDED
 from gofer._crew import JobHandle, lane_of
@@ -37,7 +44,7 @@ def map(
     ctx: Context | None = None,
     name: str | None = None,
     check: Literal[True] = True,
-) -> Iterator[R]: ...
+) -> Generator[R, None, None]: ...
 @overload
 def map(
     fn: Callable[[T], R],
@@ -47,7 +54,7 @@ def map(
     ctx: Context | None = None,
     name: str | None = None,
     check: Literal[True] = True,
-) -> Iterator[R]: ...
+) -> Generator[R, None, None]: ...
 @overload
 def map(
     fn: Callable[[T], Coroutine[Any, Any, R]],
@@ -57,7 +64,7 @@ def map(
     ctx: Context | None = None,
     name: str | None = None,
     check: Literal[False],
-) -> Iterator[JobHandle[R]]: ...
+) -> Generator[JobHandle[R], None, None]: ...
 @overload
 def map(
     fn: Callable[[T], R],
@@ -67,7 +74,7 @@ def map(
     ctx: Context | None = None,
     name: str | None = None,
     check: Literal[False],
-) -> Iterator[JobHandle[R]]: ...
+) -> Generator[JobHandle[R], None, None]: ...
 def map(
     fn: Any,
     items: Any,
@@ -76,7 +83,7 @@ def map(
     ctx: Context | None = None,
     name: str | None = None,
     check: bool = True,
-) -> Iterator[Any]:
+) -> Generator[Any, None, None]:
     """Call ``fn`` with each item, ``limit`` at a time, and give the results in the items' order.
 
     Nothing happens before the first ``next()``. At most ``limit`` items and a few more are pulled
@@ -114,7 +121,7 @@ def map(
 
 def _map(
     group: Group, lane: int, fn: Any, items: Iterator[Any], most: int, check: bool
-) -> Iterator[Any]:
+) -> Generator[Any, None, None]:
     window: deque[JobHandle[Any]] = deque()
     label = threading.current_thread().name
     with group:
@@ -162,7 +169,7 @@ def amap(
     ctx: Context | None = None,
     name: str | None = None,
     check: Literal[True] = True,
-) -> AsyncIterator[R]: ...
+) -> AsyncGenerator[R, None]: ...
 @overload
 def amap(
     fn: Callable[[T], R],
@@ -172,7 +179,7 @@ def amap(
     ctx: Context | None = None,
     name: str | None = None,
     check: Literal[True] = True,
-) -> AsyncIterator[R]: ...
+) -> AsyncGenerator[R, None]: ...
 @overload
 def amap(
     fn: Callable[[T], Coroutine[Any, Any, R]],
@@ -182,7 +189,7 @@ def amap(
     ctx: Context | None = None,
     name: str | None = None,
     check: Literal[False],
-) -> AsyncIterator[JobHandle[R]]: ...
+) -> AsyncGenerator[JobHandle[R], None]: ...
 @overload
 def amap(
     fn: Callable[[T], R],
@@ -192,7 +199,7 @@ def amap(
     ctx: Context | None = None,
     name: str | None = None,
     check: Literal[False],
-) -> AsyncIterator[JobHandle[R]]: ...
+) -> AsyncGenerator[JobHandle[R], None]: ...
 def amap(
     fn: Any,
     items: Any,
@@ -201,7 +208,7 @@ def amap(
     ctx: Context | None = None,
     name: str | None = None,
     check: bool = True,
-) -> AsyncIterator[Any]:
+) -> AsyncGenerator[Any, None]:
     """Do what ``map`` does, for ``async for``: async jobs on this loop, sync ones in threads.
 
     ``items`` may be an async iterable, too. An async generator that is left early is closed by
@@ -229,7 +236,7 @@ def amap(
 
 async def _amap(
     group: AsyncGroup, lane: int, fn: Any, items: AsyncIterable[Any], most: int, check: bool
-) -> AsyncIterator[Any]:
+) -> AsyncGenerator[Any, None]:
     window: deque[JobHandle[Any]] = deque()
     async with group:
         async for item in items:

@@ -118,12 +118,13 @@ class Run:
     @overload
     def __getitem__(self, job: FunctionJob[..., Any, R], /) -> R: ...
     @overload
-    def __getitem__(self, job: str | Job, /) -> Any: ...
+    def __getitem__(self, job: str, /) -> Any: ...
     def __getitem__(self, job: Any, /) -> Any:
         """Return a job's result; None for a skipped job.
 
         Args:
-            job: The job, or its name.
+            job: The job, or its name. For type checkers it is one made by ``job``; of another
+                object give the name.
 
         Raises:
             NoResult: There is no such job, or it has no result; a ``KeyError``.
