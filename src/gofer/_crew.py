@@ -129,8 +129,8 @@ def base_name(fn: Any) -> str:
     return type(fn).__name__
 
 
-def lane_of(fn: Any) -> int:
-    """Return the lane that runs a function which was given to a group.
+def lane_of(fn: Any, write: str = "group.go(fetch, url)") -> int:
+    """Return the lane that runs a function which was given to a group; ``write`` is the right line.
 
     Raises:
         JobDefinitionError: It cannot be called, or is a generator function.
@@ -139,10 +139,8 @@ def lane_of(fn: Any) -> int:
         kind = type(fn).__name__
         if kind == "coroutine":
             fn.close()
-            raise JobDefinitionError(
-                kind, "was called already; write: group.go(fetch, url), not group.go(fetch(url))"
-            )
-        raise JobDefinitionError(kind, f"a {kind} cannot be called; write: group.go(fetch, url)")
+            raise JobDefinitionError(kind, f"was called already; write: {write}, without the call")
+        raise JobDefinitionError(kind, f"a {kind} cannot be called; write: {write}")
     flags = flags_of(fn)
     if not flags:  # a plain function or a built-in one, as nearly always
         return THREADS

@@ -17,7 +17,7 @@ from gofer._core.states import READY, SUCCEEDED
 from gofer._crew import JobHandle, lane_of
 from gofer._group import AsyncGroup, Group
 from gofer.backends.threads import wait, work
-from gofer.errors import JobDefinitionError, LimitError
+from gofer.errors import LimitError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -274,8 +274,4 @@ async def _as_async(items: Iterator[Any]) -> AsyncIterator[Any]:
 def _checked(fn: Any, limit: Any) -> int:
     if limit is None:
         raise LimitError("map", limit)
-    if not callable(fn):
-        raise JobDefinitionError(
-            type(fn).__name__, "cannot be called; write: map(fetch, urls), the function first"
-        )
-    return lane_of(fn)
+    return lane_of(fn, write="map(fetch, urls)")

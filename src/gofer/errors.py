@@ -30,7 +30,9 @@ def traceback_of(error: BaseException) -> TracebackType | None:
     """Return an error's traceback, also of one that hides it."""
     try:
         return error.__traceback__
-    except Exception:
+    except KeyboardInterrupt:
+        raise
+    except BaseException:
         return None
 
 
@@ -38,7 +40,9 @@ def with_traceback(error: BaseException, trace: TracebackType | None) -> BaseExc
     """Return an error as it was when it was first caught: each raise adds to its traceback."""
     try:
         error.__traceback__ = trace
-    except Exception:  # a hostile setter: its traceback is longer then
+    except KeyboardInterrupt:
+        raise
+    except BaseException:  # a hostile setter may raise anything; the traceback is longer then
         return error
     return error
 
