@@ -129,8 +129,13 @@ def base_name(fn: Any) -> str:
     return type(fn).__name__
 
 
-def lane_of(fn: Any, write: str = "group.go(fetch, url)") -> int:
-    """Return the lane that runs a function which was given to a group; ``write`` is the right line.
+def lane_of(fn: Any, call: str = "group.go", rest: str = "url") -> int:
+    """Return the lane that runs a function which was given to a group.
+
+    Args:
+        fn: The function.
+        call: What the line to write begins with.
+        rest: What it has behind the function.
 
     Raises:
         JobDefinitionError: It cannot be called, or is a generator function.
@@ -139,8 +144,11 @@ def lane_of(fn: Any, write: str = "group.go(fetch, url)") -> int:
         kind = type(fn).__name__
         if kind == "coroutine":
             fn.close()
-            raise JobDefinitionError(kind, f"was called already; write: {write}, without the call")
-        raise JobDefinitionError(kind, f"a {kind} cannot be called; write: {write}")
+            wrong = f"{call}(fetch(url)" + (")" if rest == "url" else f", {rest})")
+            raise JobDefinitionError(
+                kind, f"was called already; write: {call}(fetch, {rest}), not {wrong}"
+            )
+        raise JobDefinitionError(kind, f"a {kind} cannot be called; write: {call}(fetch, {rest})")
     flags = flags_of(fn)
     if not flags:  # a plain function or a built-in one, as nearly always
         return THREADS

@@ -195,11 +195,11 @@ class JobManager:
                 "execute() would block the running event loop; "
                 "write: run = await manager.aexecute(ctx, param)"
             )
+        loop = _loop_backend() if self._program().has_async else None  # before the clock starts
         execution = self._begin(ctx, param, only)
         guarded = _interrupt.begin(execution)
         try:
-            if execution.program.has_async:
-                loop = _loop_backend()
+            if loop is not None:
                 execution.lane = loop.Lane(execution, loop.background_loop())
                 execution.lane.post()
             work_and_wait(execution)

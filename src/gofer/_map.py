@@ -274,4 +274,4 @@ async def _as_async(items: Iterator[Any]) -> AsyncIterator[Any]:
 def _checked(fn: Any, limit: Any) -> int:
     if limit is None:
         raise LimitError("map", limit)
-    return lane_of(fn, write="map(fetch, urls)")
+    return lane_of(fn, "map", "urls")

@@ -1,0 +1,241 @@
+"""What the documents say is so: examples run and print what is shown, targets and links exist.
+
+How a page is read: the Python blocks of one page share a namespace, in order. A `text` block right
+under a Python block is what that block prints, its traceback included if it raises. A Python block
+that begins with `# name.py` is also saved under that name, for the `$ gofer` lines of the page.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import redirect_stdout
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PAGES = sorted(
+    [ROOT / "README.md", *ROOT.glob("docs/**/*.md"), *ROOT.glob("examples/*/README.md")],
+    key=lambda path: path.relative_to(ROOT),
+)
+LINKING = sorted({*PAGES, *ROOT.glob("*.md")})
+
+FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+LINK = re.compile(r"\]\(([^)\s]+)\)")
+BENCHMARKS = re.compile(r"<!-- benchmarks -->\n(.*?)<!-- /benchmarks -->", re.DOTALL)
+
+
+class Block(NamedTuple):
+    """One fenced block of a page."""
+
+    language: str
+    text: str
+    line: int
+    follows: bool
+    """Whether nothing but empty lines stands between it and the block before it."""
+
+
+def blocks(page: str) -> Iterator[Block]:
+    """Find the fenced blocks of a page."""
+    end = 0
+    for found in FENCE.finditer(page):
+        line = page.count("\n", 0, found.start()) + 2
+        follows = not page[end : found.start()].strip()
+        yield Block(found[1], found[2], line, follows)
+        end = found.end()
+
+
+def run_python(block: Block, namespace: dict[str, Any], filename: str) -> tuple[str, bool]:
+    """Execute a block; return what it printed, its traceback included, and whether it raised."""
+    # A deadline that reads well is short, and a machine that is busy enough passes it.
+    source = re.sub(r"Context\(timeout=[\d.]+\)", "Context(timeout=60)", block.text)
+    source = "\n" * (block.line - 1) + source  # so that a traceback shows the page's own lines
+    printed = io.StringIO()
+    raised = False
+    with redirect_stdout(printed):
+        try:
+            exec(compile(source, filename, "exec", dont_inherit=True), namespace)
+        except BaseException as error:
+            raised = True
+            below = error.__traceback__ and error.__traceback__.tb_next  # not this function
+            printed.write("".join(traceback.format_exception(type(error), error, below)))
+    return printed.getvalue(), raised
+
+
+def normalised(output: str) -> list[str]:
+    """Reduce an output to what is the same on every machine, each time.
+
+    Left out: amounts of time, bars, the order of jobs that start at once, signs that only a busy
+    machine draws, where files lie, and in a traceback the marks and the frames of Gofer itself.
+    """
+    text = re.sub(r"^ +[~^]+ *\n", "", output, flags=re.MULTILINE)
+    text = re.sub(r'^  File "[^"\n]*gofer/[^"\n]*".*\n(?:    .*\n)*', "", text, flags=re.MULTILINE)
+    text = re.sub(r'File "[^"\n]*", line \d+', "File", text)
+    text = re.sub(r"\b\d+(?:\.\d+)? (?:us|ms|s)\b|\b\d+m \d\ds\b", "TIME", text)
+    text = re.sub(r", TIME of work(?:, [\d.]+ at once)?", "", text)
+    text = text.replace("\ncritical path", "; critical path")
+    text = text.replace("; . ready, but kept waiting", "")
+    lines, rows = [], []
+    for line in text.splitlines():
+        line, bars = re.subn(r" +\|.*\|", " |", line)  # noqa: PLW2901
+        line = re.sub(r"(?<=\S) +", " ", line).rstrip()  # noqa: PLW2901
+        if bars:
+            rows.append(line)
+        elif line:
+            lines += [*sorted(rows), line]
+            rows = []
+    return lines + sorted(rows)
+
+
+def run_page(path: Path, folder: Path) -> list[str]:
+    """Execute the examples of a page; return the languages of the blocks that were judged."""
+    namespace: dict[str, Any] = {"__name__": "__main__"}
+    printed, raised, before = "", False, None
+    judged = []
+    for block in blocks(path.read_text(encoding="utf-8")):
+        where = f"{path.name}, line {block.line}"
+        is_output = block.language == "text" and before == "python" and block.follows
+        assert not raised or is_output, f"before {where}:\n{printed}"
+        if is_output:
+            assert normalised(printed) == normalised(block.text), f"{where}; real:\n{printed}"
+            judged.append("text")
+        printed, raised = "", False
+        if block.language == "python":
+            printed, raised = run_python(block, namespace, str(path))
+            judged.append("python")
+            if name := re.match(r"# ([\w.]+\.py)\n", block.text):
+                (folder / name[1]).write_text(block.text, encoding="utf-8")
+        elif block.language == "console":
+            for command in re.findall(r"^\$ gofer (.*)$", block.text, re.MULTILINE):
+                ran = run_gofer(shlex.split(command, comments=True), folder)
+                assert ran.returncode == 0, f"{where}: {command}\n{ran.stdout}{ran.stderr}"
+                judged.append("console")
+        before = block.language
+    assert not raised, f"the last example of {path.name}:\n{printed}"
+    return judged
+
+
+def run_gofer(arguments: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run the command line in a folder, with the Gofer that is under test."""
+    import gofer
+
+    places = [str(Path(gofer.__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
+    return subprocess.run(
+        [sys.executable, "-m", "gofer", *arguments],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, places))},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+
+def name_of(path: Path) -> str:
+    """Return how a page is called in the tests' names."""
+    return path.relative_to(ROOT).as_posix()
+
+
+@pytest.mark.parametrize("path", PAGES, ids=name_of)
+def test_the_examples_of_a_page_run_and_print_what_is_shown(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each Python block runs, each output under one is real, each `$ gofer` line succeeds."""
+    monkeypatch.chdir(tmp_path)
+    judged = run_page(path, tmp_path)
+    if path.name == "README.md" and path.parent == ROOT:
+        assert {*judged} == {"python", "text", "console"}  # the search finds what is there
+
+
+PRINTS = "```python\nprint('one')\n```\n\n"
+
+
+@pytest.mark.parametrize(
+    ("page", "complaint"),
+    [
+        ("```python\nundefined\n```\n", "NameError"),
+        ("```python\nundefined\n```\nwords\n\n```text\nwords\n```\n", "NameError"),
+        (PRINTS + "```text\ntwo\n```\n", r"real:\s+one"),
+        (PRINTS + "```text\none\none\n```\n", r"real:\s+one"),
+        ("```console\n$ gofer run nowhere.py:manager\n```\n", "there is no file"),
+    ],
+)
+def test_an_example_that_is_wrong_is_found(page: str, complaint: str, tmp_path: Path) -> None:
+    """A test of documents that cannot fail would hold nothing."""
+    path = tmp_path / "page.md"
+    path.write_text(page, encoding="utf-8")
+    with pytest.raises(AssertionError, match=complaint):
+        run_page(path, tmp_path)
+
+
+def test_outputs_are_compared_without_what_differs_each_time() -> None:
+    """Times, bars and marks may differ; names, states, errors and notes may not."""
+    shown = "run: succeeded in 1.2 ms, 3 ms of work\n  a  1 us  2 s  |==  |\n  b  0 s  1 s  | =|\n"
+    other = "run: succeeded in 9 s, 3 ms of work, 1.4 at once\n  b 1 s 2 s |=|\n  a 3 s 1 us |.|\n"
+    assert normalised(shown) == normalised(other)
+    for wrong in (other.replace("  b", "* b"), other.replace("succeeded", "failed")):
+        assert normalised(shown) != normalised(wrong)
+    frame = '  File "/there/page.py", line 4, in f\n    g(1)\n    ^^^^\nBoom: no\n'
+    ours = '  File "/lib/gofer/_manager.py", line 1, in execute\n    raise failure\n'
+    assert normalised(ours + frame) == ["  File, in f", "    g(1)", "Boom: no"]
+
+
+def test_the_go_program_compiles(tmp_path: Path) -> None:
+    """The Go program in README.md is formatted as gofmt does it, and `go vet` accepts it."""
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    programs = [block.text for block in blocks(readme) if block.language == "go"]
+    assert len(programs) == 1
+    program = 'package jobs\n\nimport (\n\t"context"\n\t"fmt"\n\t"sync"\n)\n\n' + programs[0]
+    go, gofmt = shutil.which("go"), shutil.which("gofmt")
+    if go is None or gofmt is None:
+        pytest.skip("no Go compiler on PATH; install Go 1.20 or later to have this checked")
+    (tmp_path / "go.mod").write_text("module example\n\ngo 1.20\n", encoding="utf-8")
+    (tmp_path / "jobs.go").write_text(program, encoding="utf-8")
+    environment = {**os.environ, "GOTOOLCHAIN": "local", "GOWORK": "off", "CGO_ENABLED": "0"}
+    for command in ([gofmt, "-d", "jobs.go"], [go, "vet", "."]):
+        ran = subprocess.run(
+            command,
+            cwd=tmp_path,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=100,
+        )
+        assert (ran.returncode, ran.stdout) == (0, ""), f"{command}\n{ran.stdout}{ran.stderr}"
+
+
+def test_the_make_targets_that_the_readme_names_exist() -> None:
+    """Whoever types what stands there is not told "no rule to make target"."""
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    table = BENCHMARKS.search(readme)
+    assert table is not None
+    if "Not measured yet" in table[1]:  # until numbers stand there, `make bench` need not exist
+        readme = readme.replace(table[0], "")
+    named = set(re.findall(r"(?:`|\$ )make ([a-z-]+)", readme))
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    targets = set(re.findall(r"^([a-z-]+):", makefile, re.MULTILINE))
+
+    assert {"demo", "test"} <= named
+    assert named <= targets
+
+
+@pytest.mark.parametrize("path", LINKING, ids=name_of)
+def test_relative_links_lead_somewhere(path: Path) -> None:
+    """A link into the repository names a file or a folder that is there."""
+    page = FENCE.sub("", path.read_text(encoding="utf-8"))
+    links = [link for link in LINK.findall(page) if not re.match(r"[a-z]+:|#", link)]
+    lost = [link for link in links if not (path.parent / link.partition("#")[0]).exists()]
+
+    assert lost == []
+    if path == ROOT / "README.md":
+        assert links  # the search finds what is there
