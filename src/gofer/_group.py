@@ -374,7 +374,7 @@ class AsyncGroup(_BaseGroup):
         try:
             await execution.lane.run()
         except BaseException:
-            if execution.core.finished:
+            if execution.over():
                 execution.ended()
             raise
         failure = self._outcome(None if ours else error)

@@ -266,7 +266,7 @@ class JobManager:
     def _torn(execution: RunExecution, error: BaseException) -> None:
         """End a run whose caller leaves early: cancelled, or by a signal handler that raised."""
         execution.ctx.cancel(error)
-        if execution.core.finished:
+        if execution.over():
             execution.ended(error)
         # Else it was the second Ctrl-C, or the coroutine was closed: what runs is left to itself.
 

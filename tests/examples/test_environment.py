@@ -1,45 +1,36 @@
-"""The audit of an environment, run for real: mostly in throw-away venvs that the tests fill.
-
-The venvs have no pip, so that they are made fast; a test that is about pip brings a fake one.
-"""
+"""The audit of an environment, run for real: mostly in throw-away venvs that the tests fill."""
 
 from __future__ import annotations
 
 import asyncio
-import base64
-import csv
-import hashlib
 import json
-import os
 import shutil
 import signal
 import socket
 import subprocess
 import sys
-import sysconfig
-import venv
-from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import pytest
 
-pytest.importorskip("packaging")
-sys.path.insert(0, str(Path(__file__).parents[2] / "examples"))
-
-import environment
-import packaging
-
-import gofer
 from gofer import Cancelled, Context
 
+from .environment_place import (
+    EXAMPLE,
+    LONG,
+    Place,
+    environment,
+    libraries,
+    place,
+    posix,
+    recorded,
+    tool,
+    write_record,
+)
+
+__all__ = ["libraries", "place", "tool"]  # fixtures
+
 pytestmark = [pytest.mark.filterwarnings("error"), pytest.mark.timeout(120)]
-posix = pytest.mark.skipif(sys.platform == "win32", reason="the file system has no such files")
-
-EXAMPLE = environment.__file__
-
-LONG = 100.0
-"""Seconds that nothing here comes near, unless it hangs."""
 
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
@@ -48,144 +39,6 @@ import os, socket
 connection = socket.create_connection(("127.0.0.1", int(os.environ["PORT"])))
 connection.recv(1)
 """
-
-
-class Answer(NamedTuple):
-    """What an audit said."""
-
-    code: int
-    report: dict[str, Any]
-
-    def findings(self, *, problem: bool) -> list[tuple[str, str]]:
-        """Return kind and text of the problems, or of the notes."""
-        found = self.report["findings"]
-        return [(each["kind"], each["text"]) for each in found if each["problem"] is problem]
-
-    @property
-    def problems(self) -> list[tuple[str, str]]:
-        """What is wrong."""
-        return self.findings(problem=True)
-
-    @property
-    def notes(self) -> list[tuple[str, str]]:
-        """What is to be known."""
-        return self.findings(problem=False)
-
-
-class Place:
-    """A venv without pip, and ways to install into it as pip would."""
-
-    def __init__(self, folder: Path, libraries: Path) -> None:
-        venv.create(folder, symlinks=sys.platform != "win32")
-        scheme = sysconfig.get_paths("venv", {"base": str(folder), "platbase": str(folder)})
-        self.site, self.scripts = Path(scheme["purelib"]), Path(scheme["scripts"])
-        self.python = self.scripts / Path(sys.executable).name.replace("pythonw", "python")
-        self.path = [libraries]
-
-    def install(
-        self,
-        name: str,
-        version: str = "1.0",
-        files: Mapping[str, str] = {},
-        *,
-        requires: Iterable[str] = (),
-        headers: Iterable[str] = (),
-        unhashed: Iterable[str] = ("RECORD",),
-        into: Path | None = None,
-    ) -> Path:
-        """Write a distribution's files, its `.dist-info` and a correct RECORD.
-
-        Args:
-            name: As METADATA has it.
-            version: As METADATA has it.
-            files: Path, relative to site-packages -> content.
-            requires: Requirements.
-            headers: More lines of METADATA.
-            unhashed: Files of the `.dist-info` that stand in the RECORD without a hash.
-            into: A folder in place of site-packages.
-
-        Returns:
-            The `.dist-info`.
-        """
-        site = into or self.site
-        info = site / f"{name}-{version}.dist-info"
-        info.mkdir(parents=True)
-        lines = ["Metadata-Version: 2.1", f"Name: {name}", f"Version: {version}", *headers]
-        lines += [f"Requires-Dist: {each}" for each in requires]
-        whole = {**files, f"{info.name}/METADATA": "\n".join([*lines, "", "Describes itself."])}
-        rows: list[tuple[str, str, object]] = []
-        for path, content in whole.items():
-            file = Path(os.path.normpath(site / path))
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text(content, encoding="utf-8", newline="")
-            rows.append((path, recorded(content.encode()), len(content.encode())))
-        rows += [(f"{info.name}/{each}", "", "") for each in unhashed]
-        write_record(info, rows)
-        return info
-
-    def run(
-        self, *arguments: str, env: Mapping[str, str] = {}, cwd: Path | None = None
-    ) -> subprocess.CompletedProcess[str]:
-        """Run the venv's Python with arguments; any warning in it is an error."""
-        return subprocess.run(
-            [self.python, "-W", "error", *arguments],
-            capture_output=True,
-            check=False,
-            cwd=cwd,
-            encoding="utf-8",
-            env={**self.env, **env},
-            timeout=LONG,
-        )
-
-    @property
-    def env(self) -> dict[str, str]:
-        """The environment variables for the venv's Python."""
-        path = os.pathsep.join(map(str, self.path))
-        return os.environ | {"PYTHONPATH": path, "PYTHONUTF8": "1", "PYTHONDONTWRITEBYTECODE": "1"}
-
-    def audit(self) -> Answer:
-        """Run the example with `--json`."""
-        done = self.run(EXAMPLE, "--json")
-        assert "succeeded" in done.stderr, done.stderr
-        assert "Traceback" not in done.stderr
-        return Answer(done.returncode, json.loads(done.stdout))
-
-
-def recorded(content: bytes, algorithm: str = "sha256") -> str:
-    """Return a hash as a RECORD has it: URL-safe base64 without padding."""
-    digest = hashlib.new(algorithm, content).digest()
-    return f"{algorithm}={base64.urlsafe_b64encode(digest).decode().rstrip('=')}"
-
-
-def write_record(info: Path, rows: Iterable[Iterable[object]], *, mode: str = "w") -> None:
-    """Write a RECORD, or add to it with the mode "a"."""
-    record = info / "RECORD"
-    with open(record, mode, encoding="utf-8", errors="surrogateescape", newline="") as file:
-        csv.writer(file, lineterminator="\n").writerows(rows)
-
-
-@pytest.fixture(scope="module")
-def libraries(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with Gofer and packaging and no metadata, for the PYTHONPATH of the venvs."""
-    folder = tmp_path_factory.mktemp("libraries")
-    for package in (gofer, packaging):
-        (source,) = map(Path, package.__path__)
-        shutil.copytree(source, folder / source.name, ignore=shutil.ignore_patterns("*.pyc"))
-    return folder
-
-
-@pytest.fixture
-def place(tmp_path: Path, libraries: Path) -> Place:
-    """A new venv with nothing in it."""
-    return Place(tmp_path / "venv", libraries)
-
-
-@pytest.fixture
-def tool(place: Place) -> Path:
-    """An installed package with a script outside of site-packages; gives its `.dist-info`."""
-    script = os.path.relpath(place.scripts / "tool", place.site).replace(os.sep, "/")
-    files = {"tool/__init__.py": "answer = 42\n", "tool/data.txt": "", script: "#!python\n"}
-    return place.install("tool", files=files)
 
 
 def test_an_intact_environment_is_clean(place: Place, tool: Path) -> None:
@@ -211,162 +64,6 @@ def test_the_summary_has_the_findings_first_and_the_waterfall_last(
     names = [each.name for each in environment.manager.jobs]
     waterfall = done.stdout.partition("\nrun 'environment': succeeded")[2]
     assert [name for name in names if name not in waterfall] == []
-
-
-def test_a_changed_byte_is_reported_with_the_path(place: Place, tool: Path) -> None:
-    """One byte is enough, the size being the same."""
-    changed = place.site / "tool" / "__init__.py"
-    changed.write_text("answer = 43\n", newline="")
-    answer = place.audit()
-    assert answer.code == 1
-    assert answer.problems == [("changed file", f"{changed} of tool 1.0")]
-
-
-def test_a_changed_file_outside_of_site_packages_is_reported(place: Place, tool: Path) -> None:
-    """A script is part of its distribution, wherever it is."""
-    (place.scripts / "tool").write_text("#!elsewhere\n", newline="")
-    assert place.audit().problems == [("changed file", f"{place.scripts / 'tool'} of tool 1.0")]
-
-
-@pytest.mark.parametrize("path", ["tool/__init__.py", "tool-1.0.dist-info/METADATA"])
-def test_a_missing_file_is_reported_with_the_path(place: Place, tool: Path, path: str) -> None:
-    """A file that stands in the RECORD must be there."""
-    (place.site / path).unlink()
-    answer = place.audit()
-    assert answer.code == 1
-    assert answer.problems == [("missing file", f"{place.site / path} of tool 1.0")]
-
-
-def test_a_missing_file_without_a_hash_is_reported(place: Place) -> None:
-    """An entry without a hash still says that there is a file."""
-    info = place.install("tool", unhashed=["RECORD", "INSTALLER"])
-    assert place.audit().problems == [("missing file", f"{info / 'INSTALLER'} of tool 1.0")]
-
-
-def test_what_python_generates_is_not_judged(place: Place, tool: Path) -> None:
-    """Byte code may be missing, and in __pycache__ it may even differ from the RECORD."""
-    cached = place.site / "tool" / "__pycache__" / "__init__.cpython-311.pyc"
-    cached.parent.mkdir()
-    cached.write_bytes(b"new")
-    rows = [
-        ("tool/__pycache__/__init__.cpython-311.pyc", recorded(b"old"), 3),
-        ("tool/__pycache__/gone.cpython-311.pyc", "", ""),
-        ("tool/gone.pyc", "", ""),
-    ]
-    write_record(tool, rows, mode="a")
-    assert place.audit().problems == []
-
-
-def test_byte_code_in_place_of_source_is_judged(place: Place, tool: Path) -> None:
-    """A module that came as byte code only has a hash, and must still match it."""
-    (place.site / "tool" / "closed.pyc").write_bytes(b"new")
-    write_record(tool, [("tool/closed.pyc", recorded(b"old"), 3)], mode="a")
-    changed = place.site / "tool" / "closed.pyc"
-    assert place.audit().problems == [("changed file", f"{changed} of tool 1.0")]
-
-
-@pytest.mark.parametrize("kind", ["sha384", "sha512", "hex", "padded"])
-def test_other_ways_to_write_a_hash_are_understood(place: Place, tool: Path, kind: str) -> None:
-    """The other strong hashes, and two spellings that installers have used."""
-    text = {
-        "hex": f"sha256={hashlib.sha256(b'x').hexdigest()}",
-        "padded": f"{recorded(b'x')}=",
-    }.get(kind) or recorded(b"x", kind)
-    (place.site / "tool" / "x").write_bytes(b"x")
-    write_record(tool, [("tool/x", text, 1)], mode="a")
-    answer = place.audit()
-    assert (answer.problems, answer.code) == ([], 0)
-    (place.site / "tool" / "x").write_bytes(b"y")
-    assert [kind for kind, _ in place.audit().problems] == ["changed file"]
-
-
-def test_a_hash_of_an_unknown_kind_is_noted(place: Place, tool: Path) -> None:
-    """What cannot be judged is said, and is no problem."""
-    write_record(tool, [("tool/data.txt", "md5=0", 0)], mode="a")
-    answer = place.audit()
-    assert (answer.code, answer.problems) == (0, [])
-    assert ("unknown hash", f"{place.site / 'tool' / 'data.txt'} of tool 1.0") in answer.notes
-
-
-def test_a_path_that_leaves_everything_is_judged_like_any_other(place: Place, tool: Path) -> None:
-    """Absolute paths are allowed in a RECORD, and a NUL in one is no crash."""
-    outside = place.site.parent / "outside.txt"
-    outside.write_text("new")
-    write_record(tool, [(outside, recorded(b"old"), 3), ("a\0b", recorded(b""), 0)], mode="a")
-    kinds = dict(place.audit().problems)
-    assert kinds["changed file"] == f"{outside} of tool 1.0"
-    assert "unreadable file" in kinds
-
-
-@posix
-def test_a_pipe_in_place_of_a_file_does_not_block(place: Place, tool: Path) -> None:
-    """Only regular files are opened."""
-    (place.site / "tool" / "__init__.py").unlink()
-    os.mkfifo(place.site / "tool" / "__init__.py")
-    assert [kind for kind, _ in place.audit().problems] == ["not a file"]
-
-
-def test_a_record_that_cannot_be_read_is_a_problem(place: Place, tool: Path) -> None:
-    """A RECORD that is no CSV must not hide its distribution from the audit."""
-    (tool / "RECORD").write_text("x" * 200_000)  # longer than a CSV field may be
-    answer = place.audit()
-    assert (answer.code, answer.problems) == (1, [("unreadable file", str(tool / "RECORD"))])
-
-
-def test_distributions_without_a_record_are_noted(place: Place, tool: Path) -> None:
-    """Debian and conda leave the RECORD out: nobody can judge that, and nothing is wrong."""
-    (tool / "RECORD").unlink()
-    (place.site / "old-2.0.egg-info").write_text("Name: Old\nVersion: 2.0\n")
-    folder = place.site / "older.egg-info"
-    folder.mkdir()
-    (folder / "PKG-INFO").write_text("Name: older\nVersion: 3.0\n")
-    answer = place.audit()
-    assert (answer.code, answer.problems) == (0, [])
-    assert dict(answer.notes)["no RECORD"].endswith(": old 2.0, older 3.0, tool 1.0")
-
-
-@pytest.mark.parametrize("state", ["there", "gone"])
-def test_an_editable_installation_is_noted(place: Place, tmp_path: Path, state: str) -> None:
-    """Its sources are outside of its RECORD, and may have been deleted."""
-    sources = tmp_path / "my sources"
-    info = place.install("tool", files={"tool.pth": f"{sources}\n"})
-    origin = {"url": sources.as_uri(), "dir_info": {"editable": True}}
-    (info / "direct_url.json").write_text(json.dumps(origin))
-    if state == "there":
-        sources.mkdir()
-    answer = place.audit()
-    assert (answer.code, answer.problems) == (0, [])
-    says = "is outside its RECORD" if state == "there" else "is gone"
-    assert dict(answer.notes)["editable"] == f"tool 1.0: its source {sources} {says}"
-
-
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"dir_info": 1, "url": 2}', "[" * 100_000])
-def test_an_origin_of_any_shape_is_no_crash(place: Place, tool: Path, text: str) -> None:
-    """A file that anybody may have written is read with care."""
-    (tool / "direct_url.json").write_text(text)
-    assert place.audit().code == 0
-
-
-def test_two_versions_in_one_folder_are_a_problem(place: Place) -> None:
-    """Names are compared as pip does: Old_Name is old-name."""
-    place.install("old-name", "1.0")
-    place.install("Old_Name", "1.1")
-    answer = place.audit()
-    assert answer.code == 1
-    ((kind, text),) = answer.problems
-    assert kind == "duplicate"
-    assert "old-name-1.0.dist-info" in text
-    assert "Old_Name-1.1.dist-info" in text
-    assert text.endswith(f" in {place.site}")
-
-
-def test_one_that_hides_another_is_noted(place: Place, tool: Path, tmp_path: Path) -> None:
-    """In two folders of sys.path the first one counts; that is how overlays work."""
-    place.path.append(tmp_path / "overlay")
-    first = place.install("tool", "2.0", into=tmp_path / "overlay")
-    answer = place.audit()
-    assert (answer.code, answer.problems) == (0, [])
-    assert dict(answer.notes)["hidden"] == f"{tool} by {first}"
 
 
 def test_requirements_that_are_not_met_are_reported(place: Place) -> None:

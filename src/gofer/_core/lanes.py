@@ -46,7 +46,7 @@ class Lanes:
 
     @property
     def finished(self) -> bool:
-        """Whether nothing runs and nothing can start any more."""
+        """Whether nothing runs and nothing can start any more; ask it under the lock."""
         raise NotImplementedError
 
     @property

@@ -144,6 +144,15 @@ class Execution:
     def tell_ended(self, i: int, outcome: int, at: float) -> None:
         """Tell the observers that a job has ended."""
 
+    def over(self) -> bool:
+        """Return whether nothing runs and nothing can start any more; it stays so.
+
+        Under the lock: in the midst of a ``take`` the job is in no line any more, and not yet
+        counted among those that run.
+        """
+        with self.lock:
+            return self.core.finished
+
     # -- waking and stopping
 
     def wake(self) -> None:

@@ -137,7 +137,7 @@ def _refused(execution: Execution, error: BaseException) -> None:
         if core.fail_fast and core.first == i:
             execution.ctx.cancel(error)
     execution.notify()
-    if core.finished:
+    if execution.over():
         execution.finish()
 
 

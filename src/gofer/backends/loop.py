@@ -96,9 +96,9 @@ class Lane:
         cancelled: BaseException | None = None
         handled = not is_default()
         self.pump()
-        while not execution.core.finished:
+        while not execution.over():
             self._waiter = self.loop.create_future()
-            if execution.core.finished:  # in a thread, before there was someone to tell
+            if execution.over():  # in a thread, before there was someone to tell
                 break
             try:
                 await self._waiter
@@ -132,14 +132,15 @@ class Lane:
             self._start_ready()
         finally:
             self._pumping = False
-        core, waiter = self.execution.core, self._waiter
+        core = self.execution.core
         if core.stopped and self._sweep:
             self._sweep = False
             self._cancel_tasks()
             if self.on_stop is not None:
                 self.on_stop()
-        if core.finished:
+        if not core.running and self.execution.over():
             self.execution.unpark_all()
+            waiter = self._waiter
             if waiter is not None and not waiter.done():
                 waiter.set_result(None)
 

@@ -112,7 +112,7 @@ def _abandon(execution: Execution, i: int) -> None:
             execution.core.ended(i, CANCELLED, _parts.clock() - execution.start)
         except InvalidTransition:  # it had been booked just before
             return
-    if execution.core.finished:
+    if execution.over():
         execution.finish()
 
 
@@ -137,14 +137,14 @@ def _work_and_wait(execution: Execution) -> None:
     label = threading.current_thread().name
     execution.caller = threading.get_ident()
     core = execution.core
-    while not core.finished:
+    while True:
         work(execution, label)
         with execution.lock:
+            if core.finished:
+                return
             if core.has_ready(THREADS):
                 continue
             execution.parked.append(gate)
-        if core.finished and execution.unpark():
-            break
         wait(gate, execution)
 
 
