@@ -145,12 +145,7 @@ class _BaseGroup:
                 execution.lane = Lane(execution, background_loop())
 
     def _close(self, error: BaseException | None, *, cut: bool) -> None:
-        """Take no more jobs; an error of the block itself stops those that run.
-
-        Args:
-            error: The block's own error, or None.
-            cut: Whether the group has cut the block short.
-        """
+        """Take no more jobs; an error of the block stops those that run. Did the group cut it?"""
         execution = self._running_execution()
         with execution.lock:
             self._core.closed = True
@@ -174,7 +169,10 @@ class _BaseGroup:
         """Return what leaves the block instead of its own error, or None for that."""
         execution = self._running_execution()
         interrupted = execution.interrupted is not None
-        if error is None or interrupted or self._told(error):
+        if isinstance(error, GeneratorExit):  # a map is left: what is raised now would be lost
+            if interrupted and not execution.raised:
+                _interrupt.once_more()
+        elif error is None or interrupted or self._told(error):
             return execution.ended()
         execution.ended(of_block=error)
         return None
@@ -372,7 +370,9 @@ class AsyncGroup(_BaseGroup):
             ours = self._block.uncancel() <= self._cancelling and isinstance(error, CancelledError)
         self._close(None if ours else error, cut=ours or self._told(error))
         try:
-            await execution.lane.run()
+            await execution.lane.run(
+                cancelled_before=not ours and isinstance(error, CancelledError)
+            )
         except BaseException:
             if execution.over():
                 execution.ended()

@@ -13,7 +13,7 @@ from collections.abc import (
     Iterator,
 )
 
-from gofer._core.states import READY, SUCCEEDED
+from gofer._core.states import SUCCEEDED
 from gofer._crew import JobHandle, lane_of
 from gofer._group import AsyncGroup, Group
 from gofer.backends.threads import wait, work
@@ -124,40 +124,50 @@ def _map(
 ) -> Generator[Any, None, None]:
     window: deque[JobHandle[Any]] = deque()
     label = threading.current_thread().name
-    with group:
-        for item in items:
-            handle = group._admit(lane, fn, (item,), {}, force=True)
-            assert handle is not None  # it was forced
-            window.append(handle)
-            while window and (len(window) >= most or window[0].done):
-                head = _ended(group, window.popleft(), label)
-                yield head.result() if check else head
-        while window:
-            head = _ended(group, window.popleft(), label)
-            yield head.result() if check else head
+    try:
+        with group:
+            for item in items:
+                handle = group._admit(lane, fn, (item,), {}, force=True)
+                assert handle is not None  # it was forced
+                window.append(handle)
+                while window and (len(window) >= most or window[0].done):
+                    _wait_for(group, window[0], label)
+                    yield _given(window.popleft(), check)
+            while window:
+                _wait_for(group, window[0], label)
+                yield _given(window.popleft(), check)
+    finally:  # an error's traceback holds this frame; it must not hold the handle of the error
+        handle = None
+        window.clear()
 
 
-def _ended(group: Group, head: JobHandle[Any], label: str) -> JobHandle[Any]:
-    """Return the oldest job once it has ended; run it here if nobody does yet."""
+def _given(handle: JobHandle[Any], check: bool) -> Any:
+    return handle.result() if check else handle
+
+
+def _wait_for(group: Group, head: JobHandle[Any], label: str) -> None:
+    """Wait until the oldest job has ended; run it here if nobody does yet.
+
+    Raises:
+        Cancelled: The group has stopped, and this job has no result.
+    """
     execution = group._running_execution()
-    while not head.done:
-        if head._state == READY:
-            work(execution, label, once=True)  # the oldest goes first, so it is this one
-            if head.done:
-                break
-        gate = threading.Lock()
-        gate.acquire()
-        with execution.lock:
-            if head.done or execution.core.stopped:
-                gate.release()
-            else:
+    core = execution.core
+    try:
+        if not head.done:
+            work(execution, label, only=head._number)
+        while not head.done and not core.stopped:
+            gate = threading.Lock()
+            gate.acquire()
+            with execution.lock:
+                if head.done or core.stopped:
+                    break
                 execution.waiting.append(gate.release)
-        wait(gate, execution)
-        if execution.core.stopped and not head.done:
+            wait(gate, execution)
+        if core.stopped and head._state != SUCCEEDED:
             raise group._refusal(execution)
-    if execution.core.stopped and head._state != SUCCEEDED:
-        raise group._refusal(execution)
-    return head
+    finally:  # as above: a job that ran here has this frame below its own
+        del head
 
 
 @overload
@@ -238,32 +248,37 @@ async def _amap(
     group: AsyncGroup, lane: int, fn: Any, items: AsyncIterable[Any], most: int, check: bool
 ) -> AsyncGenerator[Any, None]:
     window: deque[JobHandle[Any]] = deque()
-    async with group:
-        async for item in items:
-            handle = group._admit(lane, fn, (item,), {}, force=True)
-            assert handle is not None  # it was forced
-            window.append(handle)
-            while window and (len(window) >= most or window[0].done):
-                head = await _aended(group, window.popleft())
-                yield head.result() if check else head
-        while window:
-            head = await _aended(group, window.popleft())
-            yield head.result() if check else head
+    try:
+        async with group:
+            async for item in items:
+                handle = group._admit(lane, fn, (item,), {}, force=True)
+                assert handle is not None  # it was forced
+                window.append(handle)
+                while window and (len(window) >= most or window[0].done):
+                    await _await_end(group, window[0])
+                    yield _given(window.popleft(), check)
+            while window:
+                await _await_end(group, window[0])
+                yield _given(window.popleft(), check)
+    finally:  # as in _map
+        handle = None
+        window.clear()
 
 
-async def _aended(group: AsyncGroup, head: JobHandle[Any]) -> JobHandle[Any]:
+async def _await_end(group: AsyncGroup, head: JobHandle[Any]) -> None:
     execution = group._running_execution()
-    while not head.done and not execution.core.stopped:
-        gate = group._loop.create_future()
-        with execution.lock:
-            wanted = not head.done and not execution.core.stopped
-            if wanted:
+    try:
+        while not head.done and not execution.core.stopped:
+            gate = group._loop.create_future()
+            with execution.lock:
+                if head.done or execution.core.stopped:
+                    break
                 execution.waiting.append(group._opener(gate))
-        if wanted:
             await gate
-    if execution.core.stopped and head._state != SUCCEEDED:
-        raise group._refusal(execution)
-    return head
+        if execution.core.stopped and head._state != SUCCEEDED:
+            raise group._refusal(execution)
+    finally:
+        del head
 
 
 async def _as_async(items: Iterator[Any]) -> AsyncIterator[Any]:

@@ -142,7 +142,7 @@ def notes(error: BaseException) -> str:
 
 
 def until(condition: Callable[[], object]) -> None:
-    """Block until something holds that nobody announces; fail after a time that only a hang takes."""
+    """Block until something holds that nobody announces; fail where that takes for ever."""
     give_up = time.monotonic() + LONG
     while not condition():
         assert time.monotonic() < give_up, "it never came true"

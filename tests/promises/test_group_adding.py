@@ -143,7 +143,7 @@ def test_go_of_a_blocking_group_does_not_freeze_a_running_loop() -> None:
     release = threading.Event()
 
     async def main(group: Group) -> None:
-        with pytest.raises(RunningLoopError, match="await group.go"):
+        with pytest.raises(RunningLoopError, match=r"await group\.go"):
             group.go(print)
 
     with Group(limit=1) as group:

@@ -10,7 +10,7 @@ import pytest
 from gofer import Cancelled, Context, DeadlineExceeded, Group, JobManager, current_context
 from gofer.backends import _execution
 
-from .groups import Crew, must_not_start, nothing, notes
+from .groups import Crew, must_not_start, notes, nothing
 
 # An error of the block itself
 
@@ -97,8 +97,8 @@ async def test_the_blocks_own_error_after_a_failure_comes_out_and_names_it(backe
     assert "ConnectionError: refused" in notes(caught.value)
 
 
-# 14. A deadline raises `DeadlineExceeded`, a cancelled context raises `Cancelled`, never one for the
-#     other.
+# 14. A deadline raises `DeadlineExceeded`, a cancelled context raises `Cancelled`, never one for
+#     the other.
 
 
 @pytest.mark.parametrize("who", ["block", "job", "caller"])
@@ -261,8 +261,6 @@ async def test_a_deaf_job_of_a_group_is_waited_for_and_named(
 
 def test_a_group_may_be_handed_from_thread_to_thread() -> None:
     """Whoever enters it need not be who leaves it; nothing hangs on the thread."""
-    import threading
-
     group = Group(limit=2)
     group.__enter__()
     handles = []

@@ -211,7 +211,7 @@ async def test_a_generator_function_is_refused(backend: Any, what: str) -> None:
 @pytest.mark.parametrize("kind", [Group, AsyncGroup])
 def test_a_bad_limit_is_refused(kind: Any, limit: Any) -> None:
     """Promise 16: when the group is made, in words that say whose limit and what was given."""
-    with pytest.raises(LimitError, match="group 'crawl'.*at least 1.*got"):
+    with pytest.raises(LimitError, match=r"group 'crawl'.*at least 1.*got"):
         kind(limit=limit, name="crawl")
 
 

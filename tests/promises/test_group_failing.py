@@ -1,4 +1,4 @@
-"""Promises 8 to 12 and 15, for groups: one error, the job's own, with a note; panics; all errors."""
+"""Promises 8 to 12 and 15, for groups: one error, the job's own, with a note; panics."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 from gofer import Cancelled, Group, JobPanic, NotAwaitedError, current_context
 
-from .groups import Crew, must_not_start, nothing, notes
+from .groups import Crew, must_not_start, notes, nothing
 
 # 8. The first failure wins: a sibling's cancellation error can never be the one that is raised.
 

@@ -71,7 +71,7 @@ async def test_what_a_job_was_given_and_returned_dies_while_the_group_is_open(
             watch("argument", Thing()),
             keyword=watch("keyword", Thing()),
         )
-        await backend.eventually(lambda: handle.done)
+        await backend.eventually(lambda handle=handle: handle.done)
         assert isinstance(handle.result(), Thing)
         del handle
         await all_die(backend, watch, "fn", "argument", "keyword", "result")

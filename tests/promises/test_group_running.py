@@ -1,4 +1,4 @@
-"""Promises 1, 2, 3, 5, 6 and 7, for groups: together, limits, nesting, variables, nothing is left."""
+"""Promises 1, 2, 3, 5, 6 and 7, for groups: limits, nesting, variables, and nothing is left."""
 
 from __future__ import annotations
 

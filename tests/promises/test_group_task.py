@@ -16,6 +16,7 @@ from gofer import AsyncGroup, Cancelled, Context, DeadlineExceeded, current_cont
 
 from .groups import LONG, cancelling, must_not_start, notes
 
+
 async def fails() -> None:
     """Fail at once."""
     raise ConnectionError("refused")

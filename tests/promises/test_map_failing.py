@@ -159,7 +159,7 @@ def test_stop_iteration_in_a_job_does_not_end_the_map() -> None:
 
 
 def test_an_async_function_in_disguise_is_an_error() -> None:
-    """Promise 18: ``lambda`` hides that ``fetch`` is async; it says so, and closes the coroutine."""
+    """Promise 18: ``lambda`` hides that ``fetch`` is async; it says so, and nothing is left."""
 
     async def fetch(item: int) -> None:
         raise AssertionError("it ran")
@@ -183,7 +183,7 @@ async def test_a_maps_failure_is_logged_when_it_happens(backend: Any, log: Any) 
     assert log.messages == ["job 'fetch[1]' failed: ConnectionError: refused"]
 
 
-# check=False
+# With check=False
 
 
 async def test_check_false_lists_exactly_what_failed(backend: Any) -> None:

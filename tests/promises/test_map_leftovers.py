@@ -59,9 +59,7 @@ async def test_what_failed_under_check_false_dies_while_the_map_goes_on(
             raise watch("error", Boom(payload))
         raise Boom(payload)
 
-    async with aclosing(
-        mapped(backend, fails, itertools.count(), limit=2, check=False)
-    ) as results:
+    async with aclosing(mapped(backend, fails, itertools.count(), limit=2, check=False)) as results:
         for _ in range(50):
             handle = await anext(results)
             assert not handle.ok

@@ -8,7 +8,6 @@ import itertools
 import subprocess
 import sys
 import textwrap
-import threading
 import tracemalloc
 from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing
@@ -150,27 +149,6 @@ async def test_what_is_ready_is_handed_out_before_another_item_is_pulled(backend
         given.append(result)
 
     assert given == list(range(20))
-
-
-def test_a_slow_async_source_does_not_hold_results_back() -> None:
-    """The source waits until the first result was seen, and amap hands it out meanwhile."""
-
-    async def main() -> list[int]:
-        seen = [asyncio.Event() for _ in range(5)]
-
-        async def source() -> AsyncIterator[int]:
-            for item in range(5):
-                yield item
-                async with asyncio.timeout(30):
-                    await seen[item].wait()
-
-        results = []
-        async for result in gofer.amap(same, source(), limit=2):
-            results.append(result)
-            seen[result].set()
-        return results
-
-    assert asyncio.run(main()) == list(range(5))
 
 
 def test_the_caller_of_map_never_gets_stuck_in_a_younger_job() -> None:

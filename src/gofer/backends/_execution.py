@@ -69,6 +69,7 @@ class Execution:
         "lock",
         "observers",
         "parked",
+        "raised",
         "recover",
         "snapshot",
         "start",
@@ -103,6 +104,7 @@ class Execution:
         self.caller: int | None = None
         self.interrupted: BaseException | None = None  # the KeyboardInterrupt to raise at the end
         self.hurried = False  # a second Ctrl-C: do not wait
+        self.raised = False  # it has been raised already, in the block of a group
         self.errors: dict[int, BaseException] = {}
         self._deaf: Entry | None = None
         parent = _CURRENT.get() if ctx is None else ctx

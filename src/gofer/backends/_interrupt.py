@@ -9,8 +9,11 @@ raises only where the main thread is in a job. The second Ctrl-C raises where it
 from __future__ import annotations
 
 import _signal as _given  # type: ignore[import-not-found]  # `signal` takes ten times longer
+import _thread
 import threading
 
+from gofer import _parts
+from gofer._timer import timer
 from gofer.backends._execution import CALLS, WAITS, Execution
 
 TYPE_CHECKING = False
@@ -26,6 +29,7 @@ SIGINT, default_int_handler, getsignal, signal = (
     _C.signal,
 )
 
+_A_MOMENT = 0.01  # seconds in which a generator is done with closing
 _runs: list[Execution] = []  # those that the main thread executes, outermost first
 _PACKAGE = __file__.removesuffix("backends/_interrupt.py").removesuffix("backends\\_interrupt.py")
 
@@ -66,16 +70,33 @@ def _handle(_signum: int, frame: FrameType | None) -> None:
         execution.interrupted = execution.interrupted or error
         execution.hurried = again
         execution.ctx.cancel(error)
-    if _in_job(frame) or (again and frame is not None and frame.f_code in WAITS):
+    place = _place(frame)
+    if place == "block":
+        for execution in _runs:
+            execution.raised = True
+    if place is not None or (again and frame is not None and frame.f_code in WAITS):
         raise error
 
 
-def _in_job(frame: FrameType | None) -> bool:
-    """Return whether the innermost frame is a job's or a group's block, not one of Gofer's."""
+def _place(frame: FrameType | None) -> str | None:
+    """Return whether the innermost frame is a job's or a group's block; None for Gofer's own."""
     while frame is not None:
         if frame.f_code in CALLS:
-            return True
+            return "job"
         if frame.f_code.co_filename.startswith(_PACKAGE):
-            return False
+            return None
         frame = frame.f_back
-    return True
+    return "block"
+
+
+def once_more() -> None:
+    """Repeat a Ctrl-C that came while a generator was closed, where nothing can be raised."""
+    timer.add(_parts.clock() + _A_MOMENT, _interrupt_main_thread)
+
+
+def _interrupt_main_thread() -> None:
+    kill = getattr(_C, "pthread_kill", None)  # wakes the main thread, also where it sleeps
+    if kill is None:
+        _thread.interrupt_main()
+    else:
+        kill(threading.main_thread().ident, SIGINT)

@@ -86,8 +86,11 @@ class Lane:
         except RuntimeError as error:  # the loop was closed under the run
             _parts.report_unraisable(error, "the event loop of a run is gone", self.loop)
 
-    async def run(self) -> None:
+    async def run(self, *, cancelled_before: bool = False) -> None:
         """Serve the run from here until it is over; it is cancelled when this is.
+
+        Args:
+            cancelled_before: Whether the awaiting task has been cancelled already.
 
         Raises:
             CancelledError: The awaiting task was cancelled; the jobs have ended nevertheless.
@@ -103,7 +106,8 @@ class Lane:
             try:
                 await self._waiter
             except asyncio.CancelledError as error:
-                if cancelled is not None and handled and is_default():
+                before = cancelled_before or cancelled is not None
+                if before and handled and is_default():
                     # asyncio.run turned the first Ctrl-C into a cancellation. The second has ended
                     # its loop; its handler is gone, and it cancels what is left to close down.
                     execution.hurried = True

@@ -32,7 +32,7 @@ def work(
     label: str,
     thread: threading.Thread | None = None,
     *,
-    once: bool = False,
+    only: int | None = None,
 ) -> None:
     """Run ready jobs of a run, one after the other, until none may start.
 
@@ -40,14 +40,16 @@ def work(
         execution: The run.
         label: What the report calls this thread.
         thread: This thread, if it is to be called like the job that it runs.
-        once: Whether to stop after the first.
+        only: The one job to run, if it is the next in line; None means all that there is.
     """
     core, lock, clock, start = execution.core, execution.lock, _parts.clock, execution.start
     observers, waiting = execution.observers, execution.waiting
-    turn = core.last if once else core.turn
+    turn = core.turn if only is None else core.last
     with lock:
-        if not once:  # who works once came by itself; a thread that was woken may be on its way
+        if only is None:
             core.waking = False
+        elif core.head(THREADS) != only:  # somebody else has just taken it
+            return
         i = core.take(THREADS, clock() - start)
         wake = i >= 0 and core.wants()
         # `pass_on` may have left the last free place to the loop, and counts on this look.
@@ -77,7 +79,7 @@ def work(
                 outcome = execution.caught(i, error)
             if observers:
                 execution.tell_ended(i, outcome, at)
-            if outcome == SUCCEEDED and not once and (j := core.pass_on(i, at)) >= 0:
+            if outcome == SUCCEEDED and only is None and (j := core.pass_on(i, at)) >= 0:
                 i = j
                 continue
             failure = execution.errors[i] if outcome == FAILED else None
@@ -93,7 +95,7 @@ def work(
                 failure = None  # the error's traceback may hold this frame
             if waiting:
                 execution.notify()
-            if wake and i < 0:  # once: others have to go on
+            if wake and i < 0:  # with `only`: others have to go on
                 execution.wake()
             if finished:
                 execution.finish()
