@@ -294,7 +294,8 @@ class Context:
     def on_cancel(self, call: Callable[[], object]) -> Callable[[], None]:
         """Have ``call()`` called once, when this context is cancelled; at once if it is already.
 
-        It runs in the thread that cancels, so it must be short and must not block. If it
+        It runs in the thread that cancels, so it must be short and must not block. The context
+        must be held by someone: one that nobody holds any more is never cancelled. If it
         raises, ``sys.unraisablehook`` gets the error and the others are still called; a
         KeyboardInterrupt goes on to who cancelled, after them.
 
