@@ -7,11 +7,12 @@ PIP := $(BIN)/python -m pip -qq --disable-pip-version-check --no-input \
 	install --root-user-action=ignore
 MAKEFLAGS += --no-print-directory
 
-# MEASURE=1 runs the tests under coverage; ARGS is handed to pytest.
-RUN_PYTEST = $(if $(MEASURE),$(BIN)/coverage erase && $(BIN)/coverage run,$(BIN)/python) -m pytest
+# MEASURE=1 runs the tests under coverage, those marked `slow` without; ARGS is handed to pytest.
+PYTEST = $(BIN)/python -m pytest $(ARGS)
+MEASURED = $(BIN)/coverage erase && $(BIN)/coverage run -m pytest -m "not slow" $(ARGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint floors types coverage test-all clean
+.PHONY: help demo test check lint floors types coverage test-all bench bench-quick clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -20,7 +21,7 @@ demo: .venv/.installed ## install Gofer into .venv and run an example
 	$(BIN)/python examples/environment.py
 
 test: .venv/.test ## run the tests (one of them: make test ARGS="-k cycle")
-	$(RUN_PYTEST) $(ARGS)
+	$(if $(MEASURE),$(MEASURED) && $(PYTEST) -m slow,$(PYTEST))
 
 check: ## all that CI runs: tests, coverage, format, lint, import floors, types
 	@$(MAKE) test MEASURE=1
@@ -45,6 +46,12 @@ types: .venv/.check ## mypy, and pyright on the typing tests
 test-all: .venv/.dev ## run the tests on every Python from 3.11 to 3.14 that is here, and on 3.13t
 	$(BIN)/nox
 
+bench: .venv/.bench ## compare with other libraries: a table, benchmarks/results.json, README.md
+	$(BIN)/python -m benchmarks
+
+bench-quick: .venv/.bench ## the same in less than a minute; writes nothing
+	$(BIN)/python -m benchmarks --quick
+
 clean: ## remove .venv and everything else that was made
 	rm -rf .venv .nox .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache \
 		.coverage .coverage.* htmlcov build dist
@@ -59,6 +66,6 @@ clean: ## remove .venv and everything else that was made
 	$(PIP) -e .
 	@touch $@
 
-.venv/.test .venv/.check .venv/.dev: .venv/.%: .venv/.made pyproject.toml
+.venv/.test .venv/.check .venv/.dev .venv/.bench: .venv/.%: .venv/.made pyproject.toml
 	$(PIP) -e '.[$*]'
 	@touch $@

@@ -33,7 +33,10 @@ def watch(monkeypatch: pytest.MonkeyPatch) -> Iterator[Watch]:
 # While the group is open
 
 
-@pytest.mark.parametrize("count", [100_000, pytest.param(1_000_000, marks=pytest.mark.slow)])
+MILLION = pytest.param(1_000_000, marks=[pytest.mark.slow, pytest.mark.timeout(900)])
+
+
+@pytest.mark.parametrize("count", [100_000, MILLION])
 async def test_a_group_does_not_grow_with_the_jobs_that_have_ended(
     backend: Any, count: int
 ) -> None:
