@@ -78,7 +78,9 @@ def normalised(output: str) -> list[str]:
     machine draws, where files lie, and in a traceback the marks and the frames of Gofer itself.
     """
     text = re.sub(r"^ +[~^]+ *\n", "", output, flags=re.MULTILINE)
-    text = re.sub(r'^  File "[^"\n]*gofer/[^"\n]*".*\n(?:    .*\n)*', "", text, flags=re.MULTILINE)
+    text = re.sub(
+        r'^  File "[^"\n]*gofer/(?:\w+/)?_\w+\.py".*\n(?:    .*\n)*', "", text, flags=re.MULTILINE
+    )
     text = re.sub(r'File "[^"\n]*", line \d+', "File", text)
     text = re.sub(r"\b\d+(?:\.\d+)? (?:us|ms|s)\b|\b\d+m \d\ds\b", "TIME", text)
     text = re.sub(r", TIME of work(?:, [\d.]+ at once)?", "", text)

@@ -193,9 +193,9 @@ class GroupExecution(Execution):
         # handle keeps the failure.
         fn, args, kwargs = self.handles[i]._begin(label)
         value = fn(*args, **kwargs) if kwargs else fn(*args)
+        if label == "loop":
+            return value  # a coroutine; its result comes to `keep`
         if type(value) not in PLAIN:
-            if label == "loop":
-                return value  # a coroutine; its result comes to `keep`
             refuse_awaitable(self.handles[i].name, value)
         self.keep(i, value)
         return value

@@ -79,10 +79,7 @@ class _BaseGroup:
         """Add ``fn(*args, **kwargs)`` if it finds a place at once; never blocks.
 
         Returns:
-            The job's handle, or None at the limit.
-
-        Raises:
-            As ``go``.
+            The job's handle, or None at the limit. Errors are those of ``go``.
         """
         return self._admit(lane_of(fn), fn, args, kwargs, force=self._inside())
 
@@ -134,8 +131,7 @@ class _BaseGroup:
 
     @staticmethod
     def _refusal(execution: GroupExecution) -> BaseException:
-        ctx = execution.ctx
-        return Cancelled(None if ctx is None else ctx.cause)
+        return Cancelled(None if execution.ctx is None else execution.ctx.cause)
 
     def _need_loop(self, execution: GroupExecution) -> None:
         from gofer.backends.loop import Lane, background_loop
@@ -322,9 +318,13 @@ class AsyncGroup(_BaseGroup):
         handle = self._admit(lane, fn, args, kwargs, force=self._inside())
         while handle is None:
             gate = self._loop.create_future()
-            handle = self._admit(lane, fn, args, kwargs, or_call=self._opener(gate))
+            opener = self._opener(gate)
+            handle = self._admit(lane, fn, args, kwargs, or_call=opener)
             if handle is None:
-                await gate
+                try:
+                    await gate
+                finally:  # if it was cancelled, nobody has called it
+                    self._running_execution().give_up(opener)
         return handle
 
     def _opener(self, gate: Any) -> Callable[[], None]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import inspect
+import sys
 from typing import Any
 
 import pytest
@@ -242,6 +244,20 @@ async def test_whatever_can_be_called_is_a_job_and_has_a_name(backend: Any, what
 
     assert handle.name == name
     assert handle.result() == result
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="functions cannot be marked as async")
+@pytest.mark.parametrize("backend", ["threads", "loop"], indirect=True)
+async def test_what_is_only_marked_as_async_fails_and_does_not_hang(backend: Any) -> None:
+    """A function may promise something to await, and return something else."""
+
+    def breaks_its_promise() -> int:
+        return 7
+
+    marked = inspect.markcoroutinefunction(breaks_its_promise)
+    with pytest.raises(TypeError, match="int"):
+        async with Crew(backend) as crew:
+            await crew.go_as_it_is(marked)
 
 
 async def test_options_of_the_callable_never_collide_with_the_groups(backend: Any) -> None:

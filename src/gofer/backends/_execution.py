@@ -179,6 +179,13 @@ class Execution:
             except IndexError:  # somebody else took the last one
                 return
 
+    def give_up(self, call: Callable[[], object]) -> None:
+        """Wait no more for some job to end."""
+        try:
+            self.waiting.remove(call)
+        except ValueError:  # it has been called
+            return
+
     def unpark_all(self) -> None:
         """Let all threads go on that wait for this run."""
         while self.unpark():

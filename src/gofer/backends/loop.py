@@ -131,8 +131,6 @@ class Lane:
         self._posted = False
         self._pumping = True
         try:
-            while self._next:
-                self._start(self._next.pop())
             self._start_ready()
         finally:
             self._pumping = False
@@ -154,7 +152,15 @@ class Lane:
         core, lock, start, mixed = execution.core, execution.lock, execution.start, self._mixed
         until = clock() + _SLICE
         while True:
+            # What jobs made possible that ended while they were started: that may go on for ever.
+            while next_ones and clock() < until:
+                self._start(next_ones.pop())
             at = clock()
+            if next_ones or at >= until:
+                self._posted = True
+                self.loop.call_soon(self.pump)
+                return
+            self._again = False
             with lock:
                 taken = core.take_many(LOOP, at - start, _HANDFUL)
                 wake = mixed and not core.waking and core.wants()
@@ -162,14 +168,7 @@ class Lane:
                 execution.wake()
             for i in taken:
                 self._start(i)
-                while next_ones:  # what jobs made possible that ended while they were started
-                    self._start(next_ones.pop())
             if len(taken) < _HANDFUL and not self._again:
-                return
-            self._again = False
-            if at > until:
-                self._posted = True
-                self.loop.call_soon(self.pump)
                 return
 
     def _start(self, i: int) -> None:
