@@ -34,7 +34,7 @@ def main() -> None:
     options = parser.parse_args()
 
     facts = report.machine()
-    if facts["load_before"] > 0.5:
+    if facts["load_before"] > report.BUSY:
         say(f"The load is {facts['load_before']}: something else is running, so these figures are")
         say("provisional.")
     report.show_head()

@@ -270,5 +270,6 @@ def cases() -> list[Case]:
             "compile that random graph of 100 jobs",
             small.compile_gofer,
             (Peer("pipefunc, Pipeline", small.compile_pipefunc),),
+            quick=False,  # half a second a build
         ),
     ]

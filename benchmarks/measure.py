@@ -17,7 +17,7 @@ import math
 import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from statistics import median
 from typing import Any
@@ -163,13 +163,13 @@ def measured(case: Case, *, rounds: int, least: float) -> Iterator[Row | str]:
     for peer in case.peers:
         try:
             pairs = _compare(case.ours, peer.side, rounds, least)
-        except (ImportError, Skip) as error:
+        except Skip as error:
             yield f"{case.what}: {peer.name} is left out: {error}"
             continue
         ratios = [ours / theirs for ours, theirs in pairs]
         rows.append(
             Row(
-                what=case.what,
+                what=f"{case.what}, per job" if case.per > 1 else case.what,
                 against=peer.name,
                 ours=median(ours for ours, _ in pairs) / case.per,
                 theirs=median(theirs for _, theirs in pairs) / case.per,
@@ -184,10 +184,20 @@ def measured(case: Case, *, rounds: int, least: float) -> Iterator[Row | str]:
 
 
 def _compare(ours: Side, theirs: Side, rounds: int, least: float) -> list[tuple[float, float]]:
-    """Return the seconds of both sides, round by round."""
+    """Return the seconds of both sides, round by round.
+
+    Raises:
+        Skip: The peer cannot be had. An `ImportError` of our own side is a fault and goes out.
+    """
     pairs = []
-    with theirs() as their_work, ours() as our_work:
-        our_number, their_number = _number(our_work, least), _number(their_work, least)
+    with ExitStack() as sides:
+        try:
+            their_work = sides.enter_context(theirs())
+            their_number = _number(their_work, least)
+        except ImportError as error:
+            raise Skip(str(error)) from error
+        our_work = sides.enter_context(ours())
+        our_number = _number(our_work, least)
         for n in range(rounds):
             if n % 2:
                 b = _sample(their_work, their_number)

@@ -19,6 +19,8 @@ ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results.json"
 README = ROOT / "README.md"
 BEGIN, END = "<!-- benchmarks -->", "<!-- /benchmarks -->"
+BUSY = 0.5
+"""A load above which figures are provisional: something else is running."""
 
 PACKAGES = (
     "gofer",
@@ -45,7 +47,7 @@ def amount(value: float, unit: str = "s") -> str:
     )
 
 
-WIDTHS = 62, 34, 9, 9, 7, 7
+WIDTHS = 73, 34, 9, 9, 7, 7
 
 
 def show_head() -> None:
@@ -142,9 +144,16 @@ def markdown(facts: dict[str, Any], rows: Iterable[Row]) -> str:
         peers = list(group)
         ours = sorted(row.ours for row in peers)[len(peers) // 2]
         others = "<br>".join(
-            f"{row.against}: {amount(row.theirs, row.unit)} (**{row.ratio:.2g}**)" for row in peers
+            f"{row.against}: {amount(row.theirs, row.unit)} (**{_ratio(row.ratio)}**)"
+            for row in peers
         )
         lines.append(f"| {what} | {amount(ours)} | {others} |")
     where = f"Python {facts['python']}, {facts['processors']} processors ({facts['processor']})"
-    how = "medians of the rounds of one run, taken in turns; per job where a line has many jobs"
-    return "\n".join([*lines, "", f"{where}; {how}. `make bench` takes them again."])
+    how = "medians of the rounds of one run, taken in turns"
+    busy = facts["load_before"] > BUSY
+    doubt = " Provisional: something else was running." if busy else ""
+    return "\n".join([*lines, "", f"{where}; {how}.{doubt} `make bench` takes them again."])
+
+
+def _ratio(value: float) -> str:
+    return f"{value:.2f}" if value >= 0.1 else f"{value:.2g}"
