@@ -1,8 +1,10 @@
 """What the documents say is so: examples run and print what is shown, targets and links exist.
 
-How a page is read: the Python blocks of one page share a namespace, in order. A `text` block right
-under a Python block is what that block prints, its traceback included if it raises. A Python block
-that begins with `# name.py` is also saved under that name, for the `$ gofer` lines of the page.
+How a page is read: the Python blocks of one page are one program, in order, as if saved in one
+file with an empty line between them. A `text` block right under a Python block is what that block
+prints, its traceback included if it raises. A Python block that begins with `# name.py` is also
+saved under that name, for the `$ gofer` lines of the page. A block is fenced by three backticks at
+the start of a line and the language, nothing more; other fences would escape and are refused.
 """
 
 from __future__ import annotations
@@ -30,7 +32,11 @@ PAGES = sorted(
 LINKING = sorted({*PAGES, *ROOT.glob("*.md")})
 
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+STRAY_FENCE = re.compile(r"^[ \t>*+-]*(?:```|~~~).*", re.MULTILINE)
+NOT_PYTHON = {"ipython", "py", "py3", "pycon", "python3"}
+"""Other names for Python; nothing would run a block that bears one."""
 LINK = re.compile(r"\]\(([^)\s]+)\)")
+HEADING = re.compile(r"^#+ (.*)$", re.MULTILINE)
 BENCHMARKS = re.compile(r"<!-- benchmarks -->\n(.*?)<!-- /benchmarks -->", re.DOTALL)
 
 
@@ -45,25 +51,34 @@ class Block(NamedTuple):
 
 
 def blocks(page: str) -> Iterator[Block]:
-    """Find the fenced blocks of a page."""
+    """Find the fenced blocks of a page; refuse a fence that is not read."""
+    stray = STRAY_FENCE.findall(FENCE.sub("", page))
+    assert stray == [], "write ``` and the language at the start of the line"
     end = 0
     for found in FENCE.finditer(page):
         line = page.count("\n", 0, found.start()) + 2
         follows = not page[end : found.start()].strip()
+        assert found[1] not in NOT_PYTHON, f"line {line}: write ```python, so that it is run"
         yield Block(found[1], found[2], line, follows)
         end = found.end()
 
 
-def run_python(block: Block, namespace: dict[str, Any], filename: str) -> tuple[str, bool]:
-    """Execute a block; return what it printed, its traceback included, and whether it raised."""
+def run_python(block: Block, namespace: dict[str, Any], program: Path) -> tuple[str, bool]:
+    """Add a block to the page's program and execute it.
+
+    Returns:
+        What it printed, its traceback included, and whether it raised.
+    """
     # A deadline that reads well is short, and a machine that is busy enough passes it.
     source = re.sub(r"Context\(timeout=[\d.]+\)", "Context(timeout=60)", block.text)
-    source = "\n" * (block.line - 1) + source  # so that a traceback shows the page's own lines
+    before = program.read_text(encoding="utf-8") + "\n" if program.exists() else ""
+    program.write_text(before + source, encoding="utf-8")  # tracebacks quote it
+    source = "\n" * before.count("\n") + source
     printed = io.StringIO()
     raised = False
     with redirect_stdout(printed):
         try:
-            exec(compile(source, filename, "exec", dont_inherit=True), namespace)
+            exec(compile(source, str(program), "exec", dont_inherit=True), namespace)
         except BaseException as error:
             raised = True
             below = error.__traceback__ and error.__traceback__.tb_next  # not this function
@@ -81,7 +96,7 @@ def normalised(output: str) -> list[str]:
     text = re.sub(
         r'^  File "[^"\n]*gofer/(?:\w+/)?_\w+\.py".*\n(?:    .*\n)*', "", text, flags=re.MULTILINE
     )
-    text = re.sub(r'File "[^"\n]*", line \d+', "File", text)
+    text = re.sub(r'File "[^"\n]*", line', "File, line", text)
     text = re.sub(r"\b\d+(?:\.\d+)? (?:us|ms|s)\b|\b\d+m \d\ds\b", "TIME", text)
     text = re.sub(r", TIME of work(?:, [\d.]+ at once)?", "", text)
     text = text.replace("\ncritical path", "; critical path")
@@ -112,7 +127,7 @@ def run_page(path: Path, folder: Path) -> list[str]:
             judged.append("text")
         printed, raised = "", False
         if block.language == "python":
-            printed, raised = run_python(block, namespace, str(path))
+            printed, raised = run_python(block, namespace, folder / "the_page.py")
             judged.append("python")
             if name := re.match(r"# ([\w.]+\.py)\n", block.text):
                 (folder / name[1]).write_text(block.text, encoding="utf-8")
@@ -159,6 +174,21 @@ def test_the_examples_of_a_page_run_and_print_what_is_shown(
 
 
 PRINTS = "```python\nprint('one')\n```\n\n"
+DIVIDED = """\
+Traceback (most recent call last):
+  File "page.py", line {}, in <module>
+    1 / 0
+ZeroDivisionError: division by zero
+"""
+
+
+def test_a_traceback_counts_the_lines_as_a_reader_who_saves_the_blocks(tmp_path: Path) -> None:
+    """Two blocks are one file with an empty line between: the second one begins at line 3."""
+    path = tmp_path / "page.md"
+    shown = "```text\n" + DIVIDED.format(3) + "```\n"
+    path.write_text(f"{PRINTS}words\n\n```python\n1 / 0\n```\n\n{shown}", encoding="utf-8")
+
+    assert run_page(path, tmp_path) == ["python", "python", "text"]
 
 
 @pytest.mark.parametrize(
@@ -168,7 +198,12 @@ PRINTS = "```python\nprint('one')\n```\n\n"
         ("```python\nundefined\n```\nwords\n\n```text\nwords\n```\n", "NameError"),
         (PRINTS + "```text\ntwo\n```\n", r"real:\s+one"),
         (PRINTS + "```text\none\none\n```\n", r"real:\s+one"),
+        ("```python\n1 / 0\n```\n\n```text\n" + DIVIDED.format(2) + "```\n", r"real:\s+Traceback"),
         ("```console\n$ gofer run nowhere.py:manager\n```\n", "there is no file"),
+        ("- a list\n\n  ```python\n  undefined\n  ```\n", "start of the line"),
+        ("~~~python\nundefined\n~~~\n", "start of the line"),
+        ("```python title=x\nundefined\n```\n\n" + PRINTS, "start of the line"),
+        ("```pycon\n>>> undefined\n```\n", "write ```python"),
     ],
 )
 def test_an_example_that_is_wrong_is_found(page: str, complaint: str, tmp_path: Path) -> None:
@@ -188,7 +223,7 @@ def test_outputs_are_compared_without_what_differs_each_time() -> None:
         assert normalised(shown) != normalised(wrong)
     frame = '  File "/there/page.py", line 4, in f\n    g(1)\n    ^^^^\nBoom: no\n'
     ours = '  File "/lib/gofer/_manager.py", line 1, in execute\n    raise failure\n'
-    assert normalised(ours + frame) == ["  File, in f", "    g(1)", "Boom: no"]
+    assert normalised(ours + frame) == ["  File, line 4, in f", "    g(1)", "Boom: no"]
 
 
 def test_the_go_program_compiles(tmp_path: Path) -> None:
@@ -219,10 +254,6 @@ def test_the_go_program_compiles(tmp_path: Path) -> None:
 def test_the_make_targets_that_the_readme_names_exist() -> None:
     """Whoever types what stands there is not told "no rule to make target"."""
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    table = BENCHMARKS.search(readme)
-    assert table is not None
-    if "Not measured yet" in table[1]:  # until numbers stand there, `make bench` need not exist
-        readme = readme.replace(table[0], "")
     named = set(re.findall(r"(?:`|\$ )make ([a-z-]+)", readme))
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     targets = set(re.findall(r"^([a-z-]+):", makefile, re.MULTILINE))
@@ -231,13 +262,44 @@ def test_the_make_targets_that_the_readme_names_exist() -> None:
     assert named <= targets
 
 
+def test_the_readme_has_one_place_for_the_benchmarks() -> None:
+    """Whatever fills the table in finds both markers, once, with something between them."""
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    (table,) = BENCHMARKS.findall(readme)
+
+    assert table.strip()
+
+
+def anchors(path: Path) -> set[str]:
+    """Return the anchors of a page's headings, as GitHub makes them."""
+    page = FENCE.sub("", path.read_text(encoding="utf-8"))
+    plain = (re.sub(r"[^\w\s-]", "", LINK.sub("]", title)) for title in HEADING.findall(page))
+    return {title.strip().lower().replace(" ", "-") for title in plain}
+
+
+def leads_nowhere(path: Path, link: str) -> bool:
+    """Whether a page's link names no file or folder that is there, or no heading of its page."""
+    name, _, anchor = link.partition("#")
+    target = path.parent / name if name else path
+    return not target.exists() or (bool(anchor) and anchor not in anchors(target))
+
+
+def test_a_link_that_leads_nowhere_is_found(tmp_path: Path) -> None:
+    """Neither a lost file nor a lost heading passes; what is there does."""
+    path = tmp_path / "page.md"
+    path.write_text("# What it is *not*, `here`\n", encoding="utf-8")
+    links = ["page.md", "#what-it-is-not-here", "page.md#what-it-is-not-here"]
+    lost = ["other.md", "#nowhere", "page.md#nowhere", "other.md#what-it-is-not-here"]
+
+    assert [link for link in links + lost if leads_nowhere(path, link)] == lost
+
+
 @pytest.mark.parametrize("path", LINKING, ids=name_of)
 def test_relative_links_lead_somewhere(path: Path) -> None:
-    """A link into the repository names a file or a folder that is there."""
+    """A link into the repository names a file, a folder or a heading that is there."""
     page = FENCE.sub("", path.read_text(encoding="utf-8"))
-    links = [link for link in LINK.findall(page) if not re.match(r"[a-z]+:|#", link)]
-    lost = [link for link in links if not (path.parent / link.partition("#")[0]).exists()]
+    links = [link for link in LINK.findall(page) if not re.match(r"[a-z]+:", link)]
 
-    assert lost == []
+    assert [link for link in links if leads_nowhere(path, link)] == []
     if path == ROOT / "README.md":
         assert links  # the search finds what is there
