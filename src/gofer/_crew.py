@@ -17,7 +17,7 @@ from gofer._core.states import (
     SUCCEEDED,
 )
 from gofer._job import FunctionJob
-from gofer._notes import add_note, failed_too, listed, of_failure
+from gofer._notes import add_note, failed_too, of_failure, sentence
 from gofer._signature import flags_of, is_async, refuse_generator
 from gofer.backends._execution import CALLS, ENGINE, PLAIN, Execution, refuse_awaitable
 from gofer.backends._workers import workers
@@ -117,6 +117,7 @@ class JobHandle(Generic[R_co]):
 
 
 def base_name(fn: Any) -> str:
+    """Return what a job is called before its number; there is always something."""
     if type(fn) is FunctionJob:
         return fn.name
     for _ in range(20):
@@ -267,12 +268,7 @@ class GroupExecution(Execution):
 
     def _note(self, begin: str, idle: list[str], failures: list[int]) -> str:
         later = [failed_too(self.failed[i][0], self.errors[i]) for i in failures]
-        parts = [
-            ("cancelled", self.cancelled_names),
-            ("not started", idle),
-            ("failed too", later),
-        ]
-        return "; ".join([begin, *[f"{what}: {listed(which)}" for what, which in parts if which]])
+        return sentence(begin, self.cancelled_names, idle, later)
 
 
 CALLS.add(GroupExecution.call.__code__)

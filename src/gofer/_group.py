@@ -10,7 +10,7 @@ from gofer._core.intake import Intake
 from gofer._core.lanes import LOOP, NOTHING
 from gofer._crew import GroupExecution, JobHandle, lane_of
 from gofer._program import checked_limit
-from gofer.backends import _interrupt
+from gofer.backends import _interrupt, loop_backend
 from gofer.backends.threads import wait, work_and_wait
 from gofer.errors import (
     Cancelled,
@@ -134,11 +134,10 @@ class _BaseGroup:
         return Cancelled(None if execution.ctx is None else execution.ctx.cause)
 
     def _need_loop(self, execution: GroupExecution) -> None:
-        from gofer.backends.loop import Lane, background_loop
-
+        loop = loop_backend()
         with execution.lock:
             if execution.lane is None:
-                execution.lane = Lane(execution, background_loop())
+                execution.lane = loop.Lane(execution, loop.background_loop())
 
     def _close(self, error: BaseException | None, *, cut: bool) -> None:
         """Take no more jobs; an error of the block stops those that run. Did the group cut it?"""
@@ -290,11 +289,9 @@ class AsyncGroup(_BaseGroup):
     async def __aenter__(self) -> Self:
         from asyncio import current_task, get_running_loop
 
-        from gofer.backends.loop import Lane
-
         execution = self._open()
         self._loop = get_running_loop()
-        execution.lane = Lane(execution, self._loop)
+        execution.lane = loop_backend().Lane(execution, self._loop)
         self._block: Task[Any] | None = current_task() if self._cancels_block else None
         self._cancelling = 0 if self._block is None else self._block.cancelling()
         self._cancelled_block = False

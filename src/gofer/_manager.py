@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import sys
-
 from gofer import _parts
 from gofer._context import Context
 from gofer._job import FunctionJob, as_job, job
 from gofer._program import Program, checked_limit
 from gofer._run import Run
 from gofer._running import RunExecution
-from gofer.backends import _interrupt
+from gofer.backends import _interrupt, loop_backend
 from gofer.backends.threads import work_and_wait
 from gofer.errors import FrozenError, RunningLoopError
 
@@ -25,17 +23,7 @@ if TYPE_CHECKING:
     P = ParamSpec("P")
     R = TypeVar("R")
 else:
-
-    def overload(fn):
-        return fn
-
-
-def _loop_backend() -> Any:
-    """Return the module of the event loop's backend, which imports asyncio: only when needed."""
-    loop = sys.modules.get("gofer.backends.loop")
-    if loop is None:
-        from gofer.backends import loop
-    return loop
+    from gofer._job import overload
 
 
 class JobManager:
@@ -195,7 +183,7 @@ class JobManager:
                 "execute() would block the running event loop; "
                 "write: run = await manager.aexecute(ctx, param)"
             )
-        loop = _loop_backend() if self._program().has_async else None  # before the clock starts
+        loop = loop_backend() if self._program().has_async else None  # before the clock starts
         execution = self._begin(ctx, param, only)
         guarded = _interrupt.begin(execution)
         try:
@@ -233,7 +221,7 @@ class JobManager:
         Cancellation: cancelling the awaiting task cancels the jobs and waits for them, then lets
         the ``CancelledError`` out, also with ``check=False``.
         """
-        loop = _loop_backend()
+        loop = loop_backend()
         execution = self._begin(ctx, param, only)
         execution.lane = loop.Lane(
             execution, loop.get_running_loop(), mixed=execution.program.has_sync

@@ -9,7 +9,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-_MOST = 5  # names in one list
+MOST = 5
+"""Names in one list."""
 
 
 class Note(str):
@@ -46,8 +47,8 @@ def add_note(error: BaseException, text: str, depth: int) -> None:
 
 def listed(names: Sequence[str]) -> str:
     """Return some names in one line, and how many there are besides."""
-    shown = ", ".join([_plain(name) for name in names[:_MOST]])
-    return shown if len(names) <= _MOST else f"{shown} and {len(names) - _MOST:,} more"
+    shown = ", ".join([_plain(name) for name in names[:MOST]])
+    return shown if len(names) <= MOST else f"{shown} and {len(names) - MOST:,} more"
 
 
 def _plain(name: str) -> str:
@@ -59,16 +60,15 @@ def of_failure(name: str, at: float, *, run: str) -> str:
     return f"job {name!r} failed {at:.3f} s after the start of {run}"
 
 
-def consequences(
-    names: Sequence[str], states: bytearray, chosen: Iterable[int], later: Iterable[str]
-) -> list[str]:
-    """Return what a stop left undone: what was cancelled, what never started, what failed later.
+def undone(
+    names: Sequence[str], states: bytearray, chosen: Iterable[int]
+) -> tuple[list[str], list[str]]:
+    """Return the names of the jobs that a stop has cancelled, and of those that never started.
 
     Args:
         names: The names of all jobs.
         states: Their states, at the end.
         chosen: The jobs that were part of the run.
-        later: Names of the jobs that failed after the first.
     """
     cancelled, idle = [], []
     for i in chosen:
@@ -76,8 +76,15 @@ def consequences(
             cancelled.append(names[i])
         elif states[i] < RUNNING or states[i] == NOT_STARTED:
             idle.append(names[i])
-    parts = [("cancelled", cancelled), ("not started", idle), ("failed too", list(later))]
-    return [f"{what}: {listed(which)}" for what, which in parts if which]
+    return cancelled, idle
+
+
+def sentence(
+    begin: str, cancelled: Sequence[str], idle: Sequence[str], failed: Sequence[str]
+) -> str:
+    """Return a whole note: how it begins, and what became of the other jobs."""
+    parts = [("cancelled", cancelled), ("not started", idle), ("failed too", failed)]
+    return "; ".join([begin, *[f"{what}: {listed(which)}" for what, which in parts if which]])
 
 
 def failed_too(name: str, error: BaseException) -> str:

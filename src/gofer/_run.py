@@ -20,9 +20,7 @@ if TYPE_CHECKING:
 
     R = TypeVar("R")
 else:
-
-    def overload(fn):
-        return fn
+    from gofer._job import overload
 
 
 class JobRecord:

@@ -6,7 +6,7 @@ from gofer import _parts
 from gofer._core.lanes import LOOP
 from gofer._core.schedule import Schedule
 from gofer._core.states import NAMES, RUNNING
-from gofer._notes import add_note, consequences, failed_too, of_failure
+from gofer._notes import MOST, add_note, failed_too, of_failure, sentence, undone
 from gofer._program import HAS_WHEN, HAS_WIRES, Program
 from gofer._run import JobRecord, Run
 from gofer.backends._execution import CALLS, ENGINE, PLAIN, Execution, Skip, refuse_awaitable
@@ -81,7 +81,7 @@ class RunExecution(Execution):
         return self.program.plan.names[i]
 
     def label_of(self, i: int) -> str | None:
-        return self.threads[i]
+        return None if self.threads is None else self.threads[i]
 
     def running(self) -> list[int]:
         return [i for i, state in enumerate(self.core.states) if state == RUNNING]
@@ -98,25 +98,22 @@ class RunExecution(Execution):
         if run._raises is not None:
             run._trace = traceback_of(run._raises)
         if cut_short is not None and torn is None:
-            self._note_cut(cut_short, depth)
+            took = f"{self._whose()} was stopped, and ended after {run._duration:.3f} s"
+            add_note(cut_short, self._note(took, self.core.failures), depth)
         if self.observers:
             self._tell("run_ended", run)
         self.clear()
-        self.param = self.run = self.results = self.threads = self.errors = None  # type: ignore[assignment]
+        self.param = self.run = self.results = self.threads = None  # type: ignore[assignment]
         return run
 
     def _failure(self, depth: int) -> BaseException | None:
         """Return what the failed jobs make the run raise, with its note."""
-        core, failures, names = self.core, self.core.failures, self.program.plan.names
+        core, failures = self.core, self.core.failures
         if not failures:
             return None
         if core.fail_fast:
             first = failures[0]
-            later = [failed_too(names[i], self.errors[i]) for i in failures[1:6]]
-            later += [names[i] for i in failures[6:]]
-            parts = consequences(names, core.states, self._chosen(), later)
-            note = "; ".join([self._sentence(first), *parts])
-            add_note(self.errors[first], note, depth)
+            add_note(self.errors[first], self._note(self._sentence(first), failures[1:]), depth)
             return self.errors[first]
         for i in failures:
             add_note(self.errors[i], self._sentence(i), depth)
@@ -137,13 +134,12 @@ class RunExecution(Execution):
         only = self.core.selected
         return range(self.program.plan.size) if only is None else sorted(only)
 
-    def _note_cut(self, error: BaseException, depth: int) -> None:
-        core, names = self.core, self.program.plan.names
-        later = [failed_too(names[i], self.errors[i]) for i in core.failures[:6]]
-        later += [names[i] for i in core.failures[6:]]
-        parts = consequences(names, core.states, self._chosen(), later)
-        took = f"{self._whose()} was stopped, and ended after {self.run._duration:.3f} s"
-        add_note(error, "; ".join([took, *parts]), depth)
+    def _note(self, begin: str, failures: list[int]) -> str:
+        names = self.program.plan.names
+        # Only the first are described: no more are shown, and there may be very many.
+        later = [failed_too(names[i], self.errors[i]) for i in failures[:MOST]]
+        later += [names[i] for i in failures[MOST:]]
+        return sentence(begin, *undone(names, self.core.states, self._chosen()), later)
 
     # -- observers
 

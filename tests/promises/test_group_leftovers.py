@@ -6,10 +6,7 @@ With the cyclic garbage collector off, so that an object dies only if nothing re
 from __future__ import annotations
 
 import asyncio
-import gc
-import logging
 import tracemalloc
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -17,17 +14,9 @@ import pytest
 from gofer import Cancelled, Context, DeadlineExceeded, JobPanic, current_context
 
 from .groups import LONG, Crew, nothing
-from .test_leftovers import Boom, Thing, Watch, all_die
+from .test_leftovers import Boom, Thing, Watch, all_die, watch
 
-
-@pytest.fixture
-def watch(monkeypatch: pytest.MonkeyPatch) -> Iterator[Watch]:
-    """Switch off the garbage collector, and pytest's log, which keeps errors for its report."""
-    monkeypatch.setattr(logging.getLogger("gofer"), "disabled", True)
-    gc.collect()
-    gc.disable()
-    yield Watch()
-    gc.enable()
+__all__ = ["watch"]  # a fixture
 
 
 # While the group is open

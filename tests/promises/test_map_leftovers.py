@@ -5,9 +5,7 @@ With the cyclic garbage collector off, so that an object dies only if nothing re
 
 from __future__ import annotations
 
-import gc
 import itertools
-import logging
 from collections.abc import Iterator
 from contextlib import aclosing
 from typing import Any
@@ -17,17 +15,9 @@ import pytest
 from gofer import Context, DeadlineExceeded, current_context
 
 from .groups import mapped
-from .test_leftovers import Boom, Thing, Watch, all_die
+from .test_leftovers import Boom, Thing, Watch, all_die, watch
 
-
-@pytest.fixture
-def watch(monkeypatch: pytest.MonkeyPatch) -> Iterator[Watch]:
-    """Switch off the garbage collector, and pytest's log, which keeps errors for its report."""
-    monkeypatch.setattr(logging.getLogger("gofer"), "disabled", True)
-    gc.collect()
-    gc.disable()
-    yield Watch()
-    gc.enable()
+__all__ = ["watch"]  # a fixture
 
 
 async def test_what_a_map_has_given_dies_while_it_goes_on(backend: Any, watch: Watch) -> None:

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from collections import deque
 
-from gofer._core.lanes import LOOP, NOTHING, THREADS, Lanes
+from gofer._core.lanes import LAST, LOOP, NOTHING, THREADS, Lanes
 from gofer._core.states import LETS_DEPENDENTS_START, OUTCOMES, named
 from gofer.errors import InvalidTransition
 
-_LAST = float("inf")
 _NO_LIMIT = 1 << 60
 
 
@@ -61,7 +60,7 @@ class Intake(Lanes):
     def head(self, lane: int) -> float:
         """Return the number of the oldest waiting job of a lane; infinity if there is none."""
         queue = self._queues[lane]
-        return queue[0] if queue else _LAST
+        return queue[0] if queue else LAST
 
     def take(self, lane: int, at: float) -> int:
         """Start the next ready job of a lane: return its number, or NOTHING."""

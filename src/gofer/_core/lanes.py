@@ -15,7 +15,8 @@ NOTHING = -1
 THREADS, LOOP = 0, 1
 """The lanes: which world runs a job. A sync job goes to a thread, an async one to the loop."""
 
-_LAST = float("inf")
+LAST = float("inf")
+"""The ``head`` of a lane in which nothing is ready."""
 
 
 class Lanes:
@@ -113,7 +114,7 @@ class Lanes:
         head = self.head(lane)
         if self.running + 1 == self.limit and self.head(1 - lane) < head:
             return False
-        return head < _LAST
+        return head < LAST
 
     def wants(self) -> bool:
         """Return whether one more thread should be woken now, and note that it will be.

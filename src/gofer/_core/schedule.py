@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Sequence
 from heapq import heappop, heappush
 
-from gofer._core.lanes import LOOP, NOTHING, THREADS, Lanes
+from gofer._core.lanes import LAST, LOOP, NOTHING, THREADS, Lanes
 from gofer._core.plan import Plan
 from gofer._core.states import (
     FAILED,
@@ -32,7 +32,6 @@ from gofer._core.states import (
 from gofer.errors import InvalidTransition
 
 _NEVER = 1 << 60  # added to the count of needs of a job that is not part of the run
-_LAST = float("inf")
 
 
 class Schedule(Lanes):
@@ -132,7 +131,7 @@ class Schedule(Lanes):
                 return first[0]
         except IndexError:  # ``pass_on`` took the last one between two steps of this line
             pass
-        return later[0] if later else _LAST
+        return later[0] if later else LAST
 
     def has_ready(self, lane: int) -> bool:
         """Return whether ``take`` would answer with a job; see ``Lanes.has_ready``."""

@@ -20,11 +20,19 @@ from gofer import _parts
 from gofer._context import _CURRENT, Context
 from gofer._core.states import CANCELLED, FAILED, SKIPPED
 from gofer._timer import timer
-from gofer.errors import Cancelled, DeadlineExceeded, JobPanic, NotAwaitedError, describe
+from gofer.errors import (
+    Cancelled,
+    DeadlineExceeded,
+    JobPanic,
+    NotAwaitedError,
+    describe,
+    traceback_of,
+    with_traceback,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from types import CodeType, TracebackType
+    from types import CodeType
     from typing import Any
 
     from gofer._core.lanes import Lanes
@@ -219,9 +227,9 @@ class Execution:
 
     def _place(self, i: int) -> str | None:
         """Return ``file:line`` where a job stands now, or None."""
-        label = self.label_of(i)
+        label, lane = self.label_of(i), self.lane
         if label == "loop":
-            frame = self.lane.frame_of(i)
+            frame = None if lane is None else lane.frame_of(i)
         else:
             ident = self.caller if label is None else IDENTS.get(label, self.caller)
             frame = None if ident is None else sys._current_frames().get(ident)
@@ -307,26 +315,24 @@ def _is_cancellation(error: BaseException) -> bool:
     if isinstance(error, (Cancelled, DeadlineExceeded)):
         return True
     exceptions = sys.modules.get("asyncio.exceptions")
-    return exceptions is not None and isinstance(error, exceptions.CancelledError)
+    kind = getattr(exceptions, "CancelledError", None)  # None while it is half imported
+    return kind is not None and isinstance(error, kind)
 
 
 def _strip(error: BaseException) -> None:
     """Take Gofer's own frames off the start of a traceback."""
-    try:
-        trace: TracebackType | None = error.__traceback__
-        while trace is not None and trace.tb_frame.f_code in ENGINE:
-            trace = trace.tb_next
-        error.__traceback__ = trace
-    except KeyboardInterrupt:
-        raise
-    except BaseException:  # a hostile error may raise anything; its traceback is longer then
-        return
+    whole = trace = traceback_of(error)
+    while trace is not None and trace.tb_frame.f_code in ENGINE:
+        trace = trace.tb_next
+    if trace is not whole:
+        with_traceback(error, trace)
 
 
 def _warn(message: str) -> None:
     """Log a warning, for whoever listens; where nothing imported logging, nobody does."""
     logging = sys.modules.get("logging")
-    if logging is None:
+    root = getattr(logging, "root", None)  # None while it is half imported, by another thread
+    if logging is None or root is None:
         return
     logger = logging.getLogger("gofer")
     if not logger.handlers:
