@@ -33,8 +33,8 @@ def check_hints(program: Program) -> None:
 def _contradictions(program: Program) -> Iterator[str]:
     jobs = program.jobs
     hints = [_hints_of(each.fn) for each in jobs]
-    for i, wires in enumerate(program.wires):
-        for parameter, j in wires:
+    for i, wiring in enumerate(program.wirings):
+        for parameter, j in zip(wiring.names if wiring else (), program.sources[i], strict=True):
             given, wanted = hints[j].get("return", Any), hints[i].get(parameter, Any)
             if not _agree(given, wanted):
                 yield (

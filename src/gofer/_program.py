@@ -8,6 +8,7 @@ from gofer._core.lanes import LOOP, THREADS
 from gofer._core.plan import Plan, nearest
 from gofer._job import FunctionJob, as_job
 from gofer._signature import Signature, is_async
+from gofer._wiring import Wiring, getter
 from gofer.errors import LimitError, UnknownJobError
 
 TYPE_CHECKING = False
@@ -28,7 +29,9 @@ class Program:
         plan: The graph.
         fns: Index -> what to call.
         forms: Index -> bits, see ``HAS_WIRES``.
-        wires: Index -> pairs of parameter and index of the job whose result it gets.
+        wirings: Index -> how it takes what it needs, or None.
+        sources: Index -> the jobs whose results it takes, in the order of ``Wiring.names``.
+        getters: Index -> a function that picks these results out of all, or None.
         whens: Index -> predicate, for the jobs that have one.
         has_async, has_sync: Whether any job is.
     """
@@ -37,6 +40,7 @@ class Program:
         "fail_fast",
         "fns",
         "forms",
+        "getters",
         "has_async",
         "has_sync",
         "jobs",
@@ -47,8 +51,9 @@ class Program:
         "plan",
         "recover",
         "runs",
+        "sources",
         "whens",
-        "wires",
+        "wirings",
     )
 
     def __init__(
@@ -87,15 +92,28 @@ class Program:
         lanes = bytes(LOOP if is_async(each.fn) else THREADS for each in jobs)
         self.plan = Plan(names, needs, lanes)
         self.has_async, self.has_sync = LOOP in lanes, THREADS in lanes
-        index = self.plan.index
-        self.wires: list[tuple[tuple[str, int], ...]] = [
-            tuple([(arg, index[need]) for arg, need in signature.wires.items()])
-            if signature.wires
-            else ()
-            for signature in signatures
-        ]
         self.fns: list[Callable[..., Any]] = [each.fn for each in jobs]
         self.whens = {i: each.when for i, each in enumerate(jobs) if each.when is not None}
+        self._wire(signatures)
+
+    def _wire(self, signatures: list[Signature]) -> None:
+        size, index, needs = self.plan.size, self.plan.index, self.plan.needs
+        self.wirings: list[Wiring | None] = [None] * size
+        self.getters: list[Any] = [None] * size
+        self.sources: list[tuple[int, ...]] = [()] * size
+        known: dict[Any, Wiring] = {}  # jobs of one function share what is known of it
+        for i, signature in enumerate(signatures):
+            wires = signature.wires
+            if not wires:
+                continue
+            key = id(self.fns[i]), *wires
+            wiring = known.get(key)
+            if wiring is None:
+                wiring = known[key] = Wiring(self.fns[i], list(wires), signature.nargs)
+            self.wirings[i] = wiring
+            sources = tuple([index[wires[arg]] for arg in wiring.names])
+            self.sources[i] = needs[i] if sources == needs[i] else sources  # once is enough
+            self.getters[i] = getter(self.sources[i])
 
     def select(self, only: Iterable[object] | None) -> set[int] | None:
         """Return the indices of some jobs and all that they need; None for all jobs.
@@ -134,7 +152,7 @@ class Program:
             for i in layer:
                 start, end = started[i], ended[i]
                 took = 0.0 if start is None or end is None else end - start
-                ahead[i] = took + max((ahead[j] for j in self.plan.dependents[i]), default=0.0)
+                ahead[i] = took + max((ahead[j] for j in self.plan.dependents(i)), default=0.0)
         self.order = sorted(range(self.plan.size), key=lambda i: -ahead[i])
 
 

@@ -7,7 +7,7 @@ from gofer._core.lanes import LOOP
 from gofer._core.schedule import Schedule
 from gofer._core.states import NAMES, RUNNING
 from gofer._notes import MOST, add_note, failed_too, of_failure, sentence, undone
-from gofer._program import HAS_WHEN, HAS_WIRES, Program
+from gofer._program import HAS_WHEN, Program
 from gofer._run import JobRecord, Run
 from gofer.backends._execution import CALLS, ENGINE, PLAIN, Execution, Skip, refuse_awaitable
 from gofer.backends._workers import workers
@@ -66,13 +66,21 @@ class RunExecution(Execution):
         return value
 
     def _call_wired(self, i: int, form: int) -> Any:
-        if form & HAS_WHEN and not self.program.whens[i](self.ctx, self.param):
+        program = self.program
+        if form & HAS_WHEN and not program.whens[i](self.ctx, self.param):
             raise Skip
-        args = (self.ctx, self.param)[: form & 3]
-        if not form & HAS_WIRES:
-            return self.fns[i](*args)
-        results = self.results
-        return self.fns[i](*args, **{arg: results[j] for arg, j in self.program.wires[i]})
+        nargs = form & 3
+        wiring = program.wirings[i]
+        if wiring is None:
+            return self.fns[i](*(self.ctx, self.param)[:nargs])
+        results = program.getters[i](self.results)
+        # Whoever reloads modules gives functions new code; then that counts.
+        if wiring.by_place is not None and wiring.fn.__code__ is wiring.code:
+            if not nargs:
+                return wiring.by_place(*results)
+            return wiring.by_place(*(self.ctx, self.param)[:nargs], *results)
+        named = dict(zip(wiring.names, results, strict=True))
+        return wiring.fn(*(self.ctx, self.param)[:nargs], **named)
 
     def keep(self, i: int, result: Any) -> None:
         self.results[i] = result

@@ -47,7 +47,7 @@ def shuffled(size: int, choose: Choose) -> list[int]:
 
 def random_needs(size: int, choose: Choose) -> dict[int, list[int]]:
     """Return the needs of a graph without circles, in no particular order of indices."""
-    most = (0, 1, 2, 5)[choose(4)]
+    most = (0, 1, 2, 9)[choose(4)]
     near = 1 + choose(size)  # a small one makes long thin graphs, a large one flat ones
     before: list[int] = []
     needs = {}
@@ -55,6 +55,8 @@ def random_needs(size: int, choose: Choose) -> dict[int, list[int]]:
         possible = before[-near:]
         count = choose(most + 1) if possible else 0
         needs[i] = [possible[choose(len(possible))] for _ in range(count)]  # repeats are allowed
+        if possible and not choose(3):  # a twin, which needs the same as another
+            needs[i] = list(needs[possible[choose(len(possible))]])
         before.append(i)
     return needs
 

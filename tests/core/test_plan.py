@@ -55,7 +55,7 @@ def test_a_plan_speaks_of_jobs_by_their_place_in_the_order_given() -> None:
     assert plan.index == {"c": 0, "a": 1, "b": 2}
     assert plan.needs == [(1, 2), (), (1,)]
     assert plan.need_counts == [2, 0, 1]
-    assert plan.dependents == [(), (0, 2), (0,)]
+    assert plan.signals == [(), (0, 2), (0,)]
     assert plan.roots == ([], [1])
     assert list(plan.first_states) == [WAITING, READY, WAITING]
     assert plan.layers() == [[1], [2], [0]]
@@ -73,7 +73,41 @@ def test_a_need_that_is_named_twice_is_one_need() -> None:
     plan = Plan(["a", "b", "c"], [[], [], ["b", "a", "b", "a"]])
     assert plan.needs[2] == (1, 0)
     assert plan.need_counts[2] == 2
-    assert plan.dependents == [(2,), (2,), ()]
+    assert plan.signals == [(2,), (2,), ()]
+
+
+def test_jobs_that_need_the_same_jobs_wait_behind_one_gate() -> None:
+    """In full layers the end of a job is one signal, whatever the width of the next layer."""
+    width, depth = 5, 3
+    needs = [
+        [] if i < width else [str(j) for j in range((i // width - 1) * width, i // width * width)]
+        for i in range(width * depth)
+    ]
+    plan = Plan(numbered(width * depth), needs)
+    assert plan.signals == [(15,)] * 5 + [(16,)] * 5 + [()] * 5
+    assert plan.gates == {15: [5, 6, 7, 8, 9], 16: [10, 11, 12, 13, 14]}
+    assert plan.first_pending == [0] * 5 + [1] * 10 + [5, 5]
+    assert plan.dependents(2) == [5, 6, 7, 8, 9]
+    assert [len(layer) for layer in plan.layers()] == [5, 5, 5]
+
+
+def test_a_circle_behind_a_gate_is_found() -> None:
+    """Two jobs that need the same four, one of which needs one of the two."""
+    names = ["a", "b", "c", "d", "x", "y"]
+    four = ["a", "b", "c", "d"]
+    with pytest.raises(CycleError) as caught:
+        Plan(names, [["x"], [], [], [], four, four])
+    assert caught.value.cycle == ("a", "x", "a")
+
+
+@settings(max_examples=100)
+@given(st.integers(1, 60), st.integers(0, 2**32))
+def test_who_needs_a_job_is_known_with_gates_and_without(size: int, seed: int) -> None:
+    """``dependents`` is ``needs`` turned round, in order."""
+    random = Random(seed)
+    plan = plan_of(random_needs(size, random.randrange))
+    for i in range(size):
+        assert list(plan.dependents(i)) == [j for j in range(size) if i in plan.needs[j]]
 
 
 @settings(max_examples=40)

@@ -246,3 +246,17 @@ def test_lanes_alone_are_no_schedule() -> None:
     ):
         with pytest.raises(NotImplementedError):
             call()
+
+
+def test_a_job_behind_a_gate_that_is_left_out_stays_where_it_is() -> None:
+    """``only`` picks one of two jobs that need the same four."""
+    four = ["a", "b", "c", "d"]
+    schedule = Schedule(Plan([*four, "x", "y"], [[], [], [], [], four, four]), only={0, 1, 2, 3, 5})
+    taken = [schedule.take(THREADS, 0.0) for _ in range(4)]
+    for i in taken:
+        schedule.ended(i, SUCCEEDED, 1.0)
+    assert schedule.take(THREADS, 2.0) == 5
+    schedule.ended(5, SUCCEEDED, 3.0)
+    schedule.check()
+    assert schedule.finished
+    assert schedule.states[4] == WAITING

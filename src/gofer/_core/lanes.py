@@ -30,15 +30,27 @@ class Lanes:
         first: The job whose failure is the run's error, or NOTHING; a failure after the run has
             been cancelled is none.
         cut: Whether any job was cancelled, or taken back before it began.
+        passes: Whether ``pass_on`` is worth a try.
         stopped: Whether nothing may start any more. It never becomes false again.
         waking: Whether a thread has been woken that has not arrived yet (see ``wants``).
     """
 
-    __slots__ = ("cut", "fail_fast", "failures", "first", "limit", "running", "stopped", "waking")
+    __slots__ = (
+        "cut",
+        "fail_fast",
+        "failures",
+        "first",
+        "limit",
+        "passes",
+        "running",
+        "stopped",
+        "waking",
+    )
 
     def __init__(self, limit: int, fail_fast: bool) -> None:
         self.limit, self.fail_fast = limit, fail_fast
         self.running = 0
+        self.passes = False
         self.failures: list[int] = []
         self.first = NOTHING
         self.cut = False

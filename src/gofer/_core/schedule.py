@@ -42,8 +42,8 @@ class Schedule(Lanes):
         started_at, ended_at: Index -> seconds from the run's start, or None.
     """
 
-    _by_rank: Sequence[int]
-    _ranks: Sequence[int]
+    _by_rank: Sequence[int] | None
+    _ranks: list[int] | None
 
     __slots__ = (
         "_by_rank",
@@ -78,16 +78,17 @@ class Schedule(Lanes):
         """
         size = plan.size
         super().__init__(size + 2 if limit is None else limit, fail_fast)
+        self.passes = plan.loose
         self.plan = plan
         self.selected = only
         self.states = plan.first_states.copy()
         self.started_at: list[float | None] = [None] * size
         self.ended_at: list[float | None] = [None] * size
-        self._pending = plan.need_counts.copy()
+        self._pending = plan.first_pending.copy()
         # Roots lie in order, so a queue serves them; what becomes ready later goes to a heap.
         # Both speak of ranks where an order was given, else an index is its own rank.
         roots: Sequence[Sequence[int]] = plan.roots
-        self._by_rank = self._ranks = range(size)
+        self._by_rank = self._ranks = None
         if order is not None:
             self._by_rank = order
             self._ranks = ranks = [0] * size
@@ -105,9 +106,15 @@ class Schedule(Lanes):
                 self._pending[i] += _NEVER
                 self.states[i] = WAITING
         for first in self._first:
-            kept = [rank for rank in first if self._by_rank[rank] in only]
+            kept = [rank for rank in first if self._job(rank) in only]
             first.clear()
             first.extend(kept)
+
+    def _job(self, rank: int) -> int:
+        return rank if self._by_rank is None else self._by_rank[rank]
+
+    def _rank(self, i: int) -> int:
+        return i if self._ranks is None else self._ranks[i]
 
     @property
     def finished(self) -> bool:
@@ -163,7 +170,7 @@ class Schedule(Lanes):
         first, states, started_at = self._first[lane], self.states, self.started_at
         if self.stopped or self._later[lane] or self.running + most >= self.limit:
             return super().take_many(lane, at, most)
-        taken = [self._by_rank[first.popleft()] for _ in range(min(most, len(first)))]
+        taken = [self._job(first.popleft()) for _ in range(min(most, len(first)))]
         for i in taken:
             states[i] = RUNNING
             started_at[i] = at
@@ -174,10 +181,13 @@ class Schedule(Lanes):
         first, later = self._first[lane], self._later[lane]
         try:
             if first and not (later and later[0] < first[0]):
-                return self._by_rank[first.popleft()]
+                return self._job(first.popleft())
         except IndexError:  # ``pass_on`` took the last one between two steps of this line
             pass
-        return self._by_rank[heappop(later)] if later else NOTHING
+        if not later:
+            return NOTHING
+        rank = heappop(later)
+        return rank if self._by_rank is None else self._by_rank[rank]
 
     def ended(self, i: int, outcome: int, at: float) -> None:
         """Note that a running job has ended; make ready what waited for it alone.
@@ -224,7 +234,7 @@ class Schedule(Lanes):
             return self.take(lane, at)
         states[i] = SUCCEEDED
         self.ended_at[i] = at
-        if self.plan.dependents[i]:
+        if self.plan.signals[i]:
             self._met(i)
         j = NOTHING if self.stopped else self._pop(lane)
         if j == NOTHING:
@@ -249,15 +259,17 @@ class Schedule(Lanes):
         if (
             not self.waking
             or self.stopped
-            or self.plan.dependents[i]
+            or self.plan.signals[i]
             or self._later[THREADS]
             or self.running >= self.limit
         ):
             return NOTHING
         try:
-            j = self._by_rank[self._first[THREADS].popleft()]
+            j = self._first[THREADS].popleft()
         except IndexError:
             return NOTHING
+        if self._by_rank is not None:
+            j = self._by_rank[j]
         states = self.states
         states[i] = SUCCEEDED
         self.ended_at[i] = at
@@ -267,18 +279,31 @@ class Schedule(Lanes):
 
     def _met(self, i: int) -> None:
         """Make ready what waited for this job alone."""
-        pending, states, ranks = self._pending, self.states, self._ranks
-        for j in self.plan.dependents[i]:
+        plan, pending, ranks = self.plan, self._pending, self._ranks
+        size = plan.size
+        for j in plan.signals[i]:
             left = pending[j] = pending[j] - 1
-            if not left:
-                states[j] = READY
-                heappush(self._later[self.plan.lanes[j]], ranks[j])
+            if left:
+                continue
+            if j < size:
+                self.states[j] = READY
+                heappush(self._later[plan.lanes[j]], j if ranks is None else ranks[j])
+            else:
+                self._open(plan.gates[j])
+
+    def _open(self, behind: list[int]) -> None:
+        """Make ready what was behind a gate, as far as it takes part in the run."""
+        for j in behind:
+            self._pending[j] -= 1
+            if not self._pending[j]:
+                self.states[j] = READY
+                heappush(self._later[self.plan.lanes[j]], self._rank(j))
 
     def _rule_out_dependents(self, i: int) -> None:
         """What depends on a failed job never starts; the rest goes on."""
         stack = [i]
         while stack:
-            for j in self.plan.dependents[stack.pop()]:
+            for j in self.plan.dependents(stack.pop()):
                 if self.states[j] == WAITING and self._pending[j] < _NEVER:
                     self.states[j] = NOT_STARTED
                     stack.append(j)
@@ -302,12 +327,17 @@ class Schedule(Lanes):
         assert self.running == states.count(RUNNING) <= self.limit
         for lane in (THREADS, LOOP):
             queued = sorted([*self._first[lane], *self._later[lane]])
-            assert [self._by_rank[rank] for rank in queued] == [
-                i for i in self._by_rank if states[i] == READY and plan.lanes[i] == lane
+            assert [self._job(rank) for rank in queued] == [
+                i
+                for i in map(self._job, range(plan.size))
+                if states[i] == READY and plan.lanes[i] == lane
             ]
         for i, needs in enumerate(plan.needs):
             met = sum(states[j] in LETS_DEPENDENTS_START for j in needs)
-            assert self._pending[i] % _NEVER == len(needs) - met
+            if plan.first_pending[i] == len(needs):
+                assert self._pending[i] % _NEVER == len(needs) - met
+            else:  # behind a gate
+                assert self._pending[i] % _NEVER == (met < len(needs))
             if states[i] not in (WAITING, NOT_STARTED):
                 assert met == len(needs)
             ran = states[i] in OUTCOMES and states[i] != NOT_STARTED

@@ -44,7 +44,7 @@ def work(
     """
     core, lock, clock, start = execution.core, execution.lock, _parts.clock, execution.start
     observers, waiting = execution.observers, execution.waiting
-    turn = core.turn if only is None else core.last
+    turn, passes = (core.turn, core.passes) if only is None else (core.last, False)
     with lock:
         if only is None:
             core.waking = False
@@ -79,7 +79,7 @@ def work(
                 outcome = execution.caught(i, error)
             if observers:
                 execution.tell_ended(i, outcome, at)
-            if outcome == SUCCEEDED and only is None and (j := core.pass_on(i, at)) >= 0:
+            if passes and outcome == SUCCEEDED and (j := core.pass_on(i, at)) >= 0:
                 i = j
                 continue
             failure = execution.errors[i] if outcome == FAILED else None
