@@ -189,17 +189,18 @@ class GroupExecution(Execution):
         self.name, self.tolerant = name, tolerant
         super().__init__(core, ctx, workers, recover=recover)
 
-    def call(self, i: int, label: str) -> Any:
+    def call(self, i: int, label: str) -> None:
         # No local variable for the handle: a failure's traceback keeps this frame alive, and the
         # handle keeps the failure.
         fn, args, kwargs = self.handles[i]._begin(label)
         value = fn(*args, **kwargs) if kwargs else fn(*args)
-        if label == "loop":
-            return value  # a coroutine; its result comes to `keep`
         if type(value) not in PLAIN:
             refuse_awaitable(self.handles[i].name, value)
         self.keep(i, value)
-        return value
+
+    def begin(self, i: int) -> Any:
+        fn, args, kwargs = self.handles[i]._begin("loop")
+        return fn(*args, **kwargs)
 
     def keep(self, i: int, result: Any) -> None:
         handle = self.handles.pop(i)
@@ -271,5 +272,6 @@ class GroupExecution(Execution):
         return sentence(begin, self.cancelled_names, idle, later)
 
 
-CALLS.add(GroupExecution.call.__code__)
-ENGINE.add(GroupExecution.call.__code__)
+_FRAMES = {GroupExecution.call.__code__, GroupExecution.begin.__code__}
+CALLS |= _FRAMES
+ENGINE |= _FRAMES

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from gofer import _parts
-from gofer._core.lanes import LOOP
 from gofer._core.schedule import Schedule
 from gofer._core.states import NAMES, RUNNING
 from gofer._notes import MOST, add_note, failed_too, of_failure, sentence, undone
@@ -47,7 +46,7 @@ class RunExecution(Execution):
         if self.observers:
             self._tell("run_started", self.run)
 
-    def call(self, i: int, label: str) -> Any:
+    def call(self, i: int, label: str) -> None:
         self.threads[i] = label
         form = self.forms[i]
         if form == 2:
@@ -59,11 +58,15 @@ class RunExecution(Execution):
         else:
             value = self._call_wired(i, form)
         if value is not None and type(value) not in PLAIN:
-            if self.program.plan.lanes[i] == LOOP:
-                return value  # a coroutine; its result comes to `keep`
             refuse_awaitable(self.program.plan.names[i], value)
         self.results[i] = value
-        return value
+
+    def begin(self, i: int) -> Any:
+        self.threads[i] = "loop"
+        form = self.forms[i]
+        if form == 2:
+            return self.fns[i](self.ctx, self.param)
+        return self._call_wired(i, form)
 
     def _call_wired(self, i: int, form: int) -> Any:
         program = self.program
@@ -175,5 +178,8 @@ class RunExecution(Execution):
                 _parts.report_unraisable(error, f"an observer's {event} failed", observer)
 
 
-CALLS.update({RunExecution.call.__code__, RunExecution._call_wired.__code__})
-ENGINE.update({RunExecution.call.__code__, RunExecution._call_wired.__code__})
+_FRAMES = {
+    each.__code__ for each in (RunExecution.call, RunExecution.begin, RunExecution._call_wired)
+}
+CALLS |= _FRAMES
+ENGINE |= _FRAMES

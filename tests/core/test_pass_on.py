@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable
 
 import pytest
@@ -82,7 +81,7 @@ def finish(made: Schedule) -> None:
     assert set(made.states) <= {SUCCEEDED, FAILED}
 
 
-class Emptied(deque[int]):
+class Emptied(list[int]):
     """A line whose last root another thread takes just after it was looked at."""
 
     def __bool__(self) -> bool:
@@ -92,7 +91,7 @@ class Emptied(deque[int]):
 def test_the_last_root_may_go_between_a_look_and_a_grasp() -> None:
     """Then there is no root, and what became ready later is next, if anything did."""
     made = begun(None, roots=3)
-    made._first = (Emptied(), deque())
+    made._first = (Emptied(), [])
     assert made.head(THREADS) == float("inf")
     assert made.take(THREADS, 1.0) == NOTHING
     made.ended(2, SUCCEEDED, 1.0)

@@ -11,7 +11,6 @@ more, and the run is finished when nothing runs.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Sequence
 from heapq import heappop, heappush
 
@@ -85,17 +84,19 @@ class Schedule(Lanes):
         self.started_at: list[float | None] = [None] * size
         self.ended_at: list[float | None] = [None] * size
         self._pending = plan.first_pending.copy()
-        # Roots lie in order, so a queue serves them; what becomes ready later goes to a heap.
+        # Roots are in order, so a pile serves them, the first on top; what becomes ready later goes
+        # to a heap.
         # Both speak of ranks where an order was given, else an index is its own rank.
-        roots: Sequence[Sequence[int]] = plan.roots
+        roots = plan.roots
         self._by_rank = self._ranks = None
         if order is not None:
             self._by_rank = order
             self._ranks = ranks = [0] * size
             for rank, i in enumerate(order):
                 ranks[i] = rank
-            roots = [sorted([ranks[i] for i in lane]) for lane in roots]
-        self._first = (deque(roots[THREADS]), deque(roots[LOOP]))
+            threads, loop = (sorted([ranks[i] for i in lane]) for lane in roots)
+            roots = threads, loop
+        self._first = (roots[THREADS][::-1], roots[LOOP][::-1])
         self._later: tuple[list[int], list[int]] = ([], [])
         if only is not None:
             self._leave_out(only)
@@ -107,8 +108,7 @@ class Schedule(Lanes):
                 self.states[i] = WAITING
         for first in self._first:
             kept = [rank for rank in first if self._job(rank) in only]
-            first.clear()
-            first.extend(kept)
+            first[:] = kept
 
     def _job(self, rank: int) -> int:
         return rank if self._by_rank is None else self._by_rank[rank]
@@ -134,8 +134,8 @@ class Schedule(Lanes):
         """Return the rank of the ready job of a lane that goes first; infinity if there is none."""
         first, later = self._first[lane], self._later[lane]
         try:
-            if first and not (later and later[0] < first[0]):
-                return first[0]
+            if first and not (later and later[0] < first[-1]):
+                return first[-1]
         except IndexError:  # ``pass_on`` took the last one between two steps of this line
             pass
         return later[0] if later else LAST
@@ -168,9 +168,10 @@ class Schedule(Lanes):
         Roots go the short way while the limit is far, which the tests compare with the long one.
         """
         first, states, started_at = self._first[lane], self.states, self.started_at
-        if self.stopped or self._later[lane] or self.running + most >= self.limit:
+        count = min(most, len(first))
+        if self.stopped or self._later[lane] or self.running + count >= self.limit:
             return super().take_many(lane, at, most)
-        taken = [self._job(first.popleft()) for _ in range(min(most, len(first)))]
+        taken = [self._job(first.pop()) for _ in range(count)]
         for i in taken:
             states[i] = RUNNING
             started_at[i] = at
@@ -180,8 +181,8 @@ class Schedule(Lanes):
     def _pop(self, lane: int) -> int:
         first, later = self._first[lane], self._later[lane]
         try:
-            if first and not (later and later[0] < first[0]):
-                return self._job(first.popleft())
+            if first and not (later and later[0] < first[-1]):
+                return self._job(first.pop())
         except IndexError:  # ``pass_on`` took the last one between two steps of this line
             pass
         if not later:
@@ -236,7 +237,9 @@ class Schedule(Lanes):
         self.ended_at[i] = at
         if self.plan.signals[i]:
             self._met(i)
-        j = NOTHING if self.stopped else self._pop(lane)
+        j = NOTHING
+        if (self._later[lane] or self._first[lane]) and not self.stopped:
+            j = self._pop(lane)
         if j == NOTHING:
             self.running -= 1
         else:
@@ -248,12 +251,12 @@ class Schedule(Lanes):
         """Do ``turn`` without the lock where that is safe; see ``Lanes.pass_on``.
 
         It is, for a job that nothing waits for, while roots are in line and a thread is on its way:
-        - The one shared thing that changes is the line of roots, by one atomic ``popleft``. The
+        - The one shared thing that changes is the line of roots, by one atomic ``pop``. The
           place of the job that ended passes to the next, so ``running`` stays as it is, and the
           states and times are written at indices that belong to the caller's two jobs alone.
         - No wake-up is owed. ``waking`` was set, so the thread that is on its way looks at what is
           left under the lock, after it has cleared ``waking``; and nothing becomes ready here.
-        - A failure elsewhere may come between the look at ``stopped`` and the ``popleft``. The job
+        - A failure elsewhere may come between the look at ``stopped`` and the ``pop``. The job
           then started before that failure: its time was taken before.
         """
         if (
@@ -265,7 +268,7 @@ class Schedule(Lanes):
         ):
             return NOTHING
         try:
-            j = self._first[THREADS].popleft()
+            j = self._first[THREADS].pop()
         except IndexError:
             return NOTHING
         if self._by_rank is not None:

@@ -123,13 +123,17 @@ class Execution:
         self.start = _parts.clock()
         self._forget = self.ctx.on_cancel(self.stop)
 
-    def call(self, i: int, label: str) -> Any:
-        """Call a job, and keep its result; return it, or the coroutine of an async job.
+    def call(self, i: int, label: str) -> object:
+        """Call a sync job, and keep its result.
 
         Args:
             i: The job.
             label: What the report calls this thread.
         """
+        raise NotImplementedError
+
+    def begin(self, i: int) -> Any:
+        """Call an async job; return what is to be awaited."""
         raise NotImplementedError
 
     def keep(self, i: int, result: Any) -> None:

@@ -38,6 +38,7 @@ class Lane:
 
     __slots__ = (
         "_again",
+        "_alone",
         "_mixed",
         "_next",
         "_posted",
@@ -63,6 +64,7 @@ class Lane:
         self.execution, self.loop = execution, loop
         self._next: list[int] = []  # taken, and to be started by the pump that is going on
         self._mixed = mixed
+        self._alone = not mixed and not execution.observers  # nobody else has to be told anything
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._waiter: asyncio.Future[None] | None = None
         self._posted = self._pumping = self._again = False
@@ -99,9 +101,9 @@ class Lane:
         cancelled: BaseException | None = None
         handled = not is_default()
         self.pump()
-        while not execution.over():
+        while not self._over():
             self._waiter = self.loop.create_future()
-            if execution.over():  # in a thread, before there was someone to tell
+            if self._mixed and self._over():  # in a thread, before there was someone to tell
                 break
             try:
                 await self._waiter
@@ -123,6 +125,10 @@ class Lane:
             finally:
                 del cancelled
 
+    def _over(self) -> bool:
+        # Where no thread works for the run, all that changes it happens here, on the loop.
+        return self.execution.over() if self._mixed else self.execution.core.finished
+
     def pump(self) -> None:
         """Start what may start; see to a stop and to the end of the run."""
         if self._pumping:
@@ -140,11 +146,15 @@ class Lane:
             self._cancel_tasks()
             if self.on_stop is not None:
                 self.on_stop()
-        if not core.running and self.execution.over():
-            self.execution.unpark_all()
-            waiter = self._waiter
-            if waiter is not None and not waiter.done():
-                waiter.set_result(None)
+        if not core.running and self._over():
+            if self._mixed:
+                self.execution.unpark_all()
+            self._finish()
+
+    def _finish(self) -> None:
+        waiter = self._waiter
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
 
     def _start_ready(self) -> None:
         """Start what may start, a handful under one lock."""
@@ -154,45 +164,46 @@ class Lane:
         while True:
             # What jobs made possible that ended while they were started: that may go on for ever.
             while next_ones and clock() < until:
-                self._start(next_ones.pop())
+                self._start([next_ones.pop()])
             at = clock()
             if next_ones or at >= until:
                 self._posted = True
                 self.loop.call_soon(self.pump)
                 return
             self._again = False
-            with lock:
+            if mixed:
+                with lock:
+                    taken = core.take_many(LOOP, at - start, _HANDFUL)
+                    wake = not core.waking and core.wants()
+                if wake:
+                    execution.wake()
+            else:
                 taken = core.take_many(LOOP, at - start, _HANDFUL)
-                wake = mixed and not core.waking and core.wants()
-            if wake:
-                execution.wake()
-            for i in taken:
-                self._start(i)
+            self._start(taken)
             if len(taken) < _HANDFUL and not self._again:
                 return
 
-    def _start(self, i: int) -> None:
-        execution = self.execution
-        if execution.core.stopped:  # by a job of this very handful
-            self._take_back(i)
-            return
-        coroutine = self._perform(i)
-        name, context = execution.name_of(i), execution.snapshot.copy()
-        try:
-            if _IS_EAGER:
+    def _start(self, jobs: list[int]) -> None:
+        execution, loop, tasks = self.execution, self.loop, self._tasks
+        core, name_of, copy = execution.core, execution.name_of, execution.snapshot.copy
+        for i in jobs:
+            if core.stopped:  # by a job of this very handful
+                self._take_back(i)
+                continue
+            coroutine = self._perform(i)
+            try:
+                if not _IS_EAGER:
+                    tasks[i] = _Task(coroutine, loop=loop, name=name_of(i), context=copy())
+                    continue
                 task = _Task(
-                    coroutine, loop=self.loop, name=name, context=context, eager_start=True
+                    coroutine, loop=loop, name=name_of(i), context=copy(), eager_start=True
                 )
-                if task.done():
-                    return
-            else:
-                task = _Task(coroutine, loop=self.loop, name=name, context=context)
-        except BaseException as error:  # no memory, perhaps; the job must not be lost
-            coroutine.close()
-            at = _parts.clock() - execution.start
-            self._book(i, execution.caught(i, error), at)
-        else:
-            self._tasks[i] = task
+                if not task.done():
+                    tasks[i] = task
+            except BaseException as error:  # no memory, perhaps; the job must not be lost
+                coroutine.close()
+                at = _parts.clock() - execution.start
+                self._book(i, execution.caught(i, error), at)
 
     def _take_back(self, i: int) -> None:
         """Give a job back to the core whose first line has not run, and never will."""
@@ -204,25 +215,26 @@ class Lane:
         if execution.observers:
             execution.tell_started(i)
         try:
-            execution.keep(i, await execution.call(i, "loop"))
+            execution.keep(i, await execution.begin(i))
         except BaseException as error:
             at = _parts.clock() - execution.start
             self._book(i, execution.caught(i, error), at)
             return
         at = _parts.clock() - execution.start
-        if self._mixed or execution.observers or execution.waiting:
+        if not self._alone:
             self._book(i, SUCCEEDED, at)
             return
         # The same as _book, without what there is not.
         core = execution.core
         self._tasks.pop(i, None)
-        with execution.lock:
-            j = core.turn(i, SUCCEEDED, LOOP, at)
+        j = core.turn(i, SUCCEEDED, LOOP, at)
         if j >= 0:
             self._next.append(j)
             self.pump()
-        elif core.stopped or not core.running:
+        elif core.stopped:
             self.pump()
+        elif not core.running:
+            self._finish()
 
     def _book(self, i: int, outcome: int, at: float) -> None:
         """Note that a job has ended, and go on with what that makes possible."""
