@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 from gofer import _parts
 from gofer._context import Context
 from gofer._core.intake import Intake
@@ -160,7 +162,7 @@ def lane_of(fn: Any, call: str = "group.go", rest: str = "url") -> int:
 class GroupExecution(Execution):
     """A group at work: its jobs by number, as long as they have not ended."""
 
-    __slots__ = ("cancelled_names", "core", "failed", "handles", "name", "tolerant")
+    __slots__ = ("_door", "cancelled_names", "core", "failed", "handles", "name", "tolerant")
 
     core: Intake
 
@@ -187,7 +189,53 @@ class GroupExecution(Execution):
         self.cancelled_names: list[str] = []
         self.failed: dict[int, tuple[str, float]] = {}  # number -> name, seconds from the start
         self.name, self.tolerant = name, tolerant
+        self._door = threading.Lock()  # around adding a job; taken inside the run's lock, if both
         super().__init__(core, ctx, workers, recover=recover)
+
+    def add(
+        self, lane: int, fn: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> JobHandle[Any]:
+        """Put a job in line."""
+        with self._door:
+            i = self.core.came
+            handle = self.handles[i] = JobHandle(fn, i, args, kwargs)  # first: it may start at once
+            self.core.added(lane)
+        return handle
+
+    def add_quickly(
+        self, fn: Any, args: tuple[Any, ...], kwargs: dict[str, Any], *, force: bool
+    ) -> JobHandle[Any] | None:
+        """Put a sync job in line without the run's lock: a thread is on its way, there is no limit.
+
+        A worker that lost the GIL in a locked section, or was given the lock before it had the GIL,
+        would make each call of ``go`` wait for two changes of thread.
+
+        Why no job is forgotten: the thread on its way takes ``waking`` back before it looks for
+        jobs, and whoever closes or stops the group does so before it looks whether all is done. The
+        job was put in line before all three are read here, so either they see it, or it sees them.
+
+        Args:
+            fn: What to call.
+            args: With which arguments.
+            kwargs: With which keyword arguments.
+            force: Whether it may be added after the group was closed.
+
+        Returns:
+            The job's handle, or None: the group has ended meanwhile.
+        """
+        core = self.core
+        handle = self.add(THREADS, fn, args, kwargs)
+        if core.waking and not core.stopped and (force or not core.closed):
+            return handle
+        with self.lock:
+            refused = core.stopped or (core.closed and not force)
+            if refused and core.taken_back(THREADS, handle._number):
+                del self.handles[handle._number]
+                return None
+            wake = core.wants()
+        if wake:
+            self.wake()
+        return handle
 
     def call(self, i: int, label: str) -> None:
         # No local variable for the handle: a failure's traceback keeps this frame alive, and the
@@ -233,7 +281,7 @@ class GroupExecution(Execution):
 
     def running(self) -> list[int]:
         with self.lock:
-            return [i for i in self.core.started_at if i in self.handles]
+            return [i for i in list(self.core.started_at) if i in self.handles]
 
     def ended(self, of_block: BaseException | None = None) -> BaseException | None:
         """Finish; return what the group has to raise, with its note.
@@ -244,8 +292,9 @@ class GroupExecution(Execution):
         took = _parts.clock() - self.start
         depth = self.ctx._depth
         error = self.conclude()
-        idle = [handle.name for handle in self.handles.values()]
-        for handle in self.handles.values():
+        left = list(self.handles.values())  # another thread may be adding one, to be refused
+        idle = [handle.name for handle in left]
+        for handle in left:
             handle._state = NOT_STARTED
         whose = f"group {self.name!r}" if self.name else "the group"
         failures = self.core.failures

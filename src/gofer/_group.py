@@ -7,7 +7,7 @@ import threading
 from gofer import _parts
 from gofer._context import Context, current_context
 from gofer._core.intake import Intake
-from gofer._core.lanes import LOOP, NOTHING
+from gofer._core.lanes import LOOP, THREADS
 from gofer._crew import GroupExecution, JobHandle, lane_of
 from gofer._program import checked_limit
 from gofer.backends import _interrupt, loop_backend
@@ -51,6 +51,7 @@ class _BaseGroup:
         self._core = Intake(checked_limit(f"group {name!r}" if name else "group", limit), fail_fast)
         self._execution: GroupExecution | None = None
         self._tolerant = False
+        self._quick = limit is None and _parts.HAS_GIL
 
     def _open(self) -> GroupExecution:
         if self._execution is not None:
@@ -109,20 +110,20 @@ class _BaseGroup:
             raise GroupClosed("a group takes jobs inside its `with` block only")
         if lane == LOOP and execution.lane is None:
             self._need_loop(execution)
+        if self._quick and lane == THREADS and core.waking and not core.stopped:
+            quick = execution.add_quickly(fn, args, kwargs, force=force)
+            if quick is None:
+                raise self._refusal(execution)
+            return quick
         with execution.lock:
             if core.stopped or (core.closed and not force):
-                i = NOTHING
-            elif force or core.admits():
-                i = core.added(lane)
-                handle: JobHandle[Any] = JobHandle(fn, i, args, kwargs)
-                execution.handles[i] = handle
-                wake = core.wants()
-            else:
+                raise self._refusal(execution)
+            if not force and not core.admits():
                 if or_call is not None:
                     execution.waiting.append(or_call)
                 return None
-        if i == NOTHING:
-            raise self._refusal(execution)
+            handle = execution.add(lane, fn, args, kwargs)
+            wake = core.wants()
         if wake:
             execution.wake()
         if lane == LOOP:

@@ -20,6 +20,10 @@ clock = time.monotonic
 """Seconds on a clock that never goes back. Replace it before a run starts, not during one."""
 
 
+HAS_GIL: bool = getattr(sys, "_is_gil_enabled", lambda: True)()
+"""Whether only one thread at a time runs Python code, so that what it does is seen in order."""
+
+
 def start_thread(thread: threading.Thread) -> None:
     """Start a thread; raise RuntimeError where the system refuses one."""
     thread.start()

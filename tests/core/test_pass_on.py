@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 
 import pytest
 
+from gofer._core.intake import Intake
 from gofer._core.lanes import LOOP, NOTHING, THREADS, Lanes
 from gofer._core.schedule import Schedule
 from gofer._core.states import FAILED, RUNNING, SUCCEEDED
@@ -123,6 +125,99 @@ def test_a_passed_on_place_is_what_turn_would_have_given() -> None:
     made.check()
 
 
-def test_a_group_never_passes_on() -> None:
-    """What has not said how takes the lock."""
+GROUP_CALLS: dict[str, Callable[[Intake], object]] = {
+    "take": lambda made: made.take(THREADS, 2.0),
+    "take for the loop": lambda made: made.take(LOOP, 2.0),
+    "turn": lambda made: made.turn(1, SUCCEEDED, THREADS, 2.0),
+    "turn for the loop": lambda made: made.turn(1, SUCCEEDED, LOOP, 2.0),
+    "turn of a failure": lambda made: made.turn(1, FAILED, THREADS, 2.0),
+    "ended": lambda made: made.ended(1, SUCCEEDED, 2.0),
+    "added": lambda made: made.added(THREADS),
+    "added for the loop": lambda made: made.added(LOOP),
+    "taken back": lambda made: made.taken_back(THREADS, 2),
+    "has_ready": lambda made: [made.has_ready(lane) for lane in (THREADS, LOOP)],
+    "head": lambda made: [made.head(lane) for lane in (THREADS, LOOP)],
+    "finished": lambda made: made.finished,
+}
+
+
+@pytest.mark.parametrize("lines", [[], [THREADS], [THREADS, LOOP], [LOOP], [THREADS, THREADS]])
+@pytest.mark.parametrize("call", GROUP_CALLS.values(), ids=GROUP_CALLS.keys())
+def test_a_job_of_a_group_may_be_passed_on_in_the_midst_of_every_call(
+    call: Callable[[Intake], object], lines: list[int]
+) -> None:
+    """Each job is started once, and none is lost."""
+    moment, came = 1, True
+    while came:
+        made = Intake(fail_fast=False)
+        for lane in (THREADS, THREADS, *lines):
+            made.added(lane)
+        assert [made.take(THREADS, 0.0) for _ in range(2)] == [0, 1]
+        made.waking = True
+        passed: list[int] = []
+        back: list[object] = []
+        came = interrupted_at(
+            moment,
+            lambda: back.append(call(made)),  # noqa: B023
+            lambda: passed.append(made.pass_on(0, 1.0)),  # noqa: B023
+        )
+        if passed == [NOTHING]:
+            made.ended(0, SUCCEEDED, 1.0)
+        elif passed:
+            assert made.started_at[passed[0]] == 1.0
+        made.check()
+        waiting = {i for queue in made._queues for i in queue}
+        kept = set(range(made.came)) - ({2} if back == [True] and 2 not in waiting else set())
+        assert waiting | set(made.started_at) | {0, 1} >= kept - {0, 1}
+        assert not waiting & set(made.started_at)
+        moment += 1
+
+
+def test_the_last_job_of_a_group_may_go_between_a_look_and_a_grasp() -> None:
+    """Then there is none."""
+
+    class Emptied(deque[int]):
+        def __bool__(self) -> bool:
+            return True
+
+    made = Intake()
+    made._queues = (Emptied(), deque())
+    assert made.head(THREADS) == float("inf")
+    assert made.take(THREADS, 1.0) == NOTHING
+
+
+@pytest.mark.parametrize("change", ["waking", "stopped", "empty"])
+def test_a_job_of_a_group_is_passed_on_only_where_no_lock_is_needed(change: str) -> None:
+    """Otherwise NOTHING has changed nothing."""
+    made = Intake()
+    for _ in range(1 if change == "empty" else 2):
+        made.added(THREADS)
+    made.take(THREADS, 0.0)
+    made.waking = change != "waking"
+    if change == "stopped":
+        made.cancelled()
+    before = everything(made)
+    assert made.pass_on(0, 1.0) == NOTHING
+    assert everything(made) == before
+
+
+def test_a_group_with_a_limit_is_never_worth_a_try() -> None:
+    """Whoever waits for a place has to be told, by the one who holds the lock."""
+    assert Intake().passes
+    assert not Intake(3).passes
+
+
+def test_a_job_that_has_started_cannot_be_taken_back() -> None:
+    """Whoever adds a job to a group that ends at this moment is told so, or the job runs."""
+    made = Intake()
+    made.added(THREADS)
+    made.added(THREADS)
+    made.take(THREADS, 0.0)
+    assert not made.taken_back(THREADS, 0)
+    assert made.taken_back(THREADS, 1)
+    assert made.take(THREADS, 1.0) == NOTHING
+
+
+def test_what_has_not_said_how_takes_the_lock() -> None:
+    """``Lanes`` alone passes nothing on."""
     assert Lanes(1, fail_fast=True).pass_on(0, 1.0) == NOTHING

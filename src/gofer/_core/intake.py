@@ -28,6 +28,7 @@ class Intake(Lanes):
 
     def __init__(self, limit: int | None = None, fail_fast: bool = True) -> None:
         super().__init__(_NO_LIMIT if limit is None else limit, fail_fast)
+        self.passes = limit is None  # at a limit, somebody may wait for the place
         self.came = 0
         self.closed = False
         self.started_at: dict[int, float] = {}
@@ -51,7 +52,11 @@ class Intake(Lanes):
         return self.running + waiting < self.limit
 
     def added(self, lane: int) -> int:
-        """Note that a job has come; return its number."""
+        """Note that a job has come; return its number, which was ``came`` before.
+
+        It needs a lock, but not the one around the other calls: whoever ends a job and whoever adds
+        one do not meet. The job may be taken before this returns.
+        """
         i = self.came
         self.came += 1
         self._queues[lane].append(i)
@@ -60,13 +65,19 @@ class Intake(Lanes):
     def head(self, lane: int) -> float:
         """Return the number of the oldest waiting job of a lane; infinity if there is none."""
         queue = self._queues[lane]
-        return queue[0] if queue else LAST
+        try:
+            return queue[0] if queue else LAST
+        except IndexError:  # ``pass_on`` took the last one between two steps of this line
+            return LAST
 
     def take(self, lane: int, at: float) -> int:
         """Start the next ready job of a lane: return its number, or NOTHING."""
         if not self.has_ready(lane):
             return NOTHING
-        i = self._queues[lane].popleft()
+        try:
+            i = self._queues[lane].popleft()
+        except IndexError:  # likewise
+            return NOTHING
         self.started_at[i] = at
         self.running += 1
         return i
@@ -84,6 +95,30 @@ class Intake(Lanes):
         self.running -= 1
         if outcome not in LETS_DEPENDENTS_START:
             self._note_unhappy(i, outcome)
+
+    def pass_on(self, i: int, at: float) -> int:
+        """Do ``turn`` without the lock where that is safe; see ``Lanes.pass_on``.
+
+        As in ``Schedule.pass_on``: the place passes from job to job, one atomic ``popleft`` decides
+        who gets the next, and a thread is on its way that will look at what is left.
+        """
+        if not self.waking or self.stopped or self.running >= self.limit:
+            return NOTHING
+        try:
+            j = self._queues[THREADS].popleft()
+        except IndexError:
+            return NOTHING
+        self.started_at[j] = at
+        del self.started_at[i]
+        return j
+
+    def taken_back(self, lane: int, i: int) -> bool:
+        """Note that a job is not to start after all; return whether it had not started yet."""
+        try:
+            self._queues[lane].remove(i)
+        except ValueError:
+            return False
+        return True
 
     def check(self) -> None:
         """Verify every invariant. For tests."""

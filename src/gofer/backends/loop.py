@@ -179,7 +179,8 @@ class Lane:
                     execution.wake()
             else:
                 taken = core.take_many(LOOP, at - start, _HANDFUL)
-            self._start(taken)
+            if taken:  # else the run may be over, and have let go of what it had
+                self._start(taken)
             if len(taken) < _HANDFUL and not self._again:
                 return
 
