@@ -22,7 +22,17 @@ if TYPE_CHECKING:
 class RunExecution(Execution):
     """One run of a manager in progress."""
 
-    __slots__ = ("core", "fns", "forms", "param", "program", "results", "run", "threads")
+    __slots__ = (
+        "core",
+        "fns",
+        "forms",
+        "name_of",
+        "param",
+        "program",
+        "results",
+        "run",
+        "threads",
+    )
 
     core: Schedule
 
@@ -41,6 +51,7 @@ class RunExecution(Execution):
         self.fns, self.forms = program.fns, program.forms
         self.results: list[Any] = [None] * size
         self.threads: list[str | None] = [None] * size
+        self.name_of = program.plan.names.__getitem__  # it is asked for each job
         super().__init__(core, ctx, workers, recover=program.recover, observers=program.observers)
         self.run = Run(program.name, core, self.results, self.errors, self.threads)
         if self.observers:
@@ -87,9 +98,6 @@ class RunExecution(Execution):
 
     def keep(self, i: int, result: Any) -> None:
         self.results[i] = result
-
-    def name_of(self, i: int) -> str:
-        return self.program.plan.names[i]
 
     def label_of(self, i: int) -> str | None:
         return None if self.threads is None else self.threads[i]

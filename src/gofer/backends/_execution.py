@@ -62,7 +62,12 @@ class Execution:
     """One run in progress, of a manager or a group.
 
     Subclasses say how a job is called, what its name is, and where its result is kept.
+
+    Attributes:
+        name_of: Return a job's name.
     """
+
+    name_of: Callable[[int], str]
 
     __slots__ = (
         "_deaf",
@@ -138,10 +143,6 @@ class Execution:
 
     def keep(self, i: int, result: Any) -> None:
         """Keep the result of an async job."""
-        raise NotImplementedError
-
-    def name_of(self, i: int) -> str:
-        """Return a job's name."""
         raise NotImplementedError
 
     def label_of(self, i: int) -> str | None:

@@ -227,7 +227,8 @@ class Lane:
             return
         # The same as _book, without what there is not.
         core = execution.core
-        self._tasks.pop(i, None)
+        if self._tasks:
+            self._tasks.pop(i, None)
         j = core.turn(i, SUCCEEDED, LOOP, at)
         if j >= 0:
             self._next.append(j)
