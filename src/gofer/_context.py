@@ -282,10 +282,11 @@ class Context:
         gate = threading.Lock()
         gate.acquire()
         forget = self.on_cancel(gate.release)
+        most = _parts.LISTEN if _parts.is_main_thread() else _LONGEST
         try:
             while True:
                 left = until - _parts.clock()
-                if left <= 0 or gate.acquire(timeout=min(left, _LONGEST)):
+                if left <= 0 or gate.acquire(timeout=min(left, most)):
                     break
         finally:
             forget()

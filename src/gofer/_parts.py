@@ -24,6 +24,16 @@ HAS_GIL: bool = getattr(sys, "_is_gil_enabled", lambda: True)()
 """Whether only one thread at a time runs Python code, so that what it does is seen in order."""
 
 
+LISTEN = 0.2
+"""Seconds after which the main thread looks up from a wait. A signal that comes just before it
+blocks is noticed by CPython when it goes on, which would be never where it waits for ever."""
+
+
+def is_main_thread() -> bool:
+    """Return whether this is the thread in which signal handlers run."""
+    return threading.get_ident() == threading.main_thread().ident
+
+
 def start_thread(thread: threading.Thread) -> None:
     """Start a thread; raise RuntimeError where the system refuses one."""
     thread.start()

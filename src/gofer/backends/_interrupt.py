@@ -36,7 +36,7 @@ _PACKAGE = __file__.removesuffix("backends/_interrupt.py").removesuffix("backend
 
 def begin(execution: Execution) -> bool:
     """Watch over a run; return whether ``end`` must be called."""
-    if threading.get_ident() != threading.main_thread().ident:
+    if not _parts.is_main_thread():
         return False
     if not _runs:
         if not is_default():

@@ -159,7 +159,8 @@ def wait(gate: Any, execution: Execution) -> None:
     """
     if execution.hurried:
         raise KeyboardInterrupt
-    gate.acquire()
+    while not gate.acquire(timeout=_parts.LISTEN):
+        pass
 
 
 ENGINE.add(work.__code__)
