@@ -5,6 +5,9 @@ Who owns what
                 that never go back
     parked      gates of threads that wait for this run and could work for it; list.append and
                 list.pop are atomic, so waking one needs no lock, not even in a signal handler
+    desk        around what a thread does under ``lock`` when its job has ended; see ``threads``
+    ended_elsewhere
+                jobs that ended well while another thread had the desk, which books them
     waiting     likewise, what to call when any job has ended (a group's caller that wants a place)
     the rest    written by the job's own thread, at the job's own index
 """
@@ -75,6 +78,8 @@ class Execution:
         "caller",
         "core",
         "ctx",
+        "desk",
+        "ended_elsewhere",
         "errors",
         "hurried",
         "interrupted",
@@ -111,6 +116,8 @@ class Execution:
         self.core, self.workers, self.recover = core, workers, recover
         self.observers = observers
         self.lock = threading.Lock()
+        self.desk = threading.Lock()
+        self.ended_elsewhere: list[tuple[int, float]] = []
         self.parked: list[Any] = []
         self.waiting: list[Callable[[], object]] = []
         self.lane: Any = None

@@ -5,6 +5,15 @@ ready and the limit allows (``Lanes.wants``). A job that blocks lets go of the G
 thread starts at once; jobs that end quickly never cause a wake-up. A thread that ends a job takes
 the next one itself. The caller of a run works for it, too. ``_workers`` has the other threads.
 
+Why nobody waits for the lock. With a GIL, a thread that loses it in a locked section makes another
+wait for the lock; that one is given the lock before it has the GIL; now the first waits for it; and
+so on, two changes of thread for each job. So whoever ends a job asks for the desk, and does not
+wait. If another thread has it, the job's end is left there, for that thread to book, and the thread
+leaves: while jobs are so short that this happens, fewer threads are better, and if there is more to
+do, the other one sends for a thread. An end that is left while the other thread gives the desk back
+is seen by one of the two: the one looks after it has given it back, the other asks once more after
+it has left it.
+
 Why no wake-up is lost. What may start is changed and asked about under the run's lock. Whoever
 makes jobs ready, or frees a place, asks ``wants`` in the same or a later locked section, and one
 of these holds: it takes the job itself; ``waking`` is set, so a thread is on its way, which
@@ -17,7 +26,7 @@ from __future__ import annotations
 import threading
 
 from gofer import _parts
-from gofer._core.lanes import LOOP, THREADS
+from gofer._core.lanes import LOOP, NOTHING, THREADS
 from gofer._core.states import CANCELLED, FAILED, SUCCEEDED
 from gofer.backends._execution import ENGINE, WAITS, Execution
 from gofer.errors import InvalidTransition
@@ -27,13 +36,17 @@ if TYPE_CHECKING:
     from typing import Any
 
 
+_WAITS = not _parts.HAS_GIL
+"""Whether to wait for the desk: without a GIL whoever has it runs, and is done in a moment."""
+
+
 def work(
     execution: Execution,
     label: str,
     thread: threading.Thread | None = None,
     *,
     only: int | None = None,
-) -> None:
+) -> bool:
     """Run ready jobs of a run, one after the other, until none may start.
 
     Args:
@@ -41,24 +54,36 @@ def work(
         label: What the report calls this thread.
         thread: This thread, if it is to be called like the job that it runs.
         only: The one job to run, if it is the next in line; None means all that there is.
+
+    Returns:
+        Whether it left for another thread's sake: there may be more to do, which that one sees to.
     """
     core, lock, clock, start = execution.core, execution.lock, _parts.clock, execution.start
     observers, waiting = execution.observers, execution.waiting
+    desk, ended_elsewhere = execution.desk, execution.ended_elsewhere
     turn, passes = (core.turn, core.passes) if only is None else (core.last, False)
+    if not desk.acquire(_WAITS or only is not None):
+        if thread is not None:
+            ended_elsewhere.append((NOTHING, 0.0))
+        _clear_desk(execution)
+        return True
     with lock:
         if only is None:
             core.waking = False
-        elif core.head(THREADS) != only:  # somebody else has just taken it
-            return
-        i = core.take(THREADS, clock() - start)
+            i = core.take(THREADS, clock() - start)
+        else:  # unless somebody else has just taken it
+            i = core.take(THREADS, clock() - start) if core.head(THREADS) == only else NOTHING
         wake = i >= 0 and core.wants()
         # `pass_on` may have left the last free place to the loop, and counts on this look.
         lane = execution.lane
         post = lane is not None and core.has_ready(LOOP)
+    desk.release()
     if post:
         lane.post()
+    if ended_elsewhere:
+        _clear_desk(execution)
     if i < 0:
-        return
+        return False
     # Only now is it sure that the run goes on; it does until the job in hand has ended.
     call, copy, ctx = execution.call, execution.snapshot.copy, execution.ctx
     try:
@@ -82,6 +107,11 @@ def work(
             if passes and outcome == SUCCEEDED and (j := core.pass_on(i, at)) >= 0:
                 i = j
                 continue
+            if not desk.acquire(_WAITS or outcome != SUCCEEDED):
+                ended_elsewhere.append((i, at))
+                i = NOTHING
+                _clear_desk(execution)
+                return True
             failure = execution.errors[i] if outcome == FAILED else None
             j, lane = i, execution.lane
             with lock:
@@ -89,6 +119,7 @@ def work(
                 wake = not core.waking and core.wants()
                 finished = i < 0 and core.finished
                 post = lane is not None and core.has_ready(LOOP)
+            desk.release()
             if failure is not None:
                 if core.fail_fast and core.first == j:
                     ctx.cancel(failure)
@@ -101,14 +132,53 @@ def work(
                 execution.finish()
             elif post:
                 lane.post()
+            if ended_elsewhere:
+                _clear_desk(execution)
     finally:
         if i >= 0:
             _abandon(execution, i)
+    return False
+
+
+def _clear_desk(execution: Execution) -> None:
+    """Book what ended elsewhere, unless another thread has the desk: it does so when it leaves it.
+
+    After a stop it does not ask for the desk, lest one that was torn out of ``work`` have it still.
+    """
+    core, desk, ended_elsewhere = execution.core, execution.desk, execution.ended_elsewhere
+    while ended_elsewhere:
+        ask = not core.stopped
+        if ask and not desk.acquire(False):
+            return
+        with execution.lock:
+            while ended_elsewhere:
+                try:
+                    i, at = ended_elsewhere.pop()
+                except IndexError:  # somebody else took the last one
+                    break
+                if i == NOTHING:
+                    core.waking = False
+                else:
+                    core.ended(i, SUCCEEDED, at)
+            wake, finished = core.wants(), core.finished
+            lane = execution.lane
+            post = lane is not None and core.has_ready(LOOP)
+        if ask:
+            desk.release()
+        if execution.waiting:
+            execution.notify()
+        if wake:
+            execution.wake()
+        if finished:
+            execution.finish()
+        elif post:
+            lane.post()
 
 
 def _abandon(execution: Execution, i: int) -> None:
     """End a job whose thread was torn out of ``work``, by a signal handler that raised."""
     execution.ctx.cancel("its thread was interrupted")
+    _clear_desk(execution)
     with execution.lock:
         try:
             execution.core.ended(i, CANCELLED, _parts.clock() - execution.start)
@@ -140,11 +210,11 @@ def _work_and_wait(execution: Execution) -> None:
     execution.caller = threading.get_ident()
     core = execution.core
     while True:
-        work(execution, label)
+        left = work(execution, label)
         with execution.lock:
             if core.finished:
                 return
-            if core.has_ready(THREADS):
+            if not left and core.has_ready(THREADS):
                 continue
             execution.parked.append(gate)
         wait(gate, execution)
