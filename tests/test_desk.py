@@ -60,14 +60,17 @@ def test_the_desk_may_be_given_back_before_the_end_is_left() -> None:
     assert execution.over()
 
 
-def test_a_thread_that_arrives_while_the_desk_is_taken_leaves_word() -> None:
+@pytest.mark.parametrize("thread", [None, threading.Thread()], ids=["the caller", "a worker"])
+def test_a_thread_that_arrives_while_the_desk_is_taken_leaves_word(
+    thread: threading.Thread | None,
+) -> None:
     """It is not on its way any more, so whoever has the desk sends for another if need be."""
     execution = _begun(lambda: None)
     execution.core.waking = True
     unparked: list[str] = []
     execution.parked.append(type("Gate", (), {"release": lambda _: unparked.append("one")})())
     with execution.desk:
-        assert threads.work(execution, "gofer-1", threading.Thread())
+        assert threads.work(execution, "label", thread)
         assert execution.core.waking
         assert not unparked
     threads._clear_desk(execution)
@@ -75,16 +78,6 @@ def test_a_thread_that_arrives_while_the_desk_is_taken_leaves_word() -> None:
     assert unparked == ["one"]
     assert not threads.work(execution, "here")
     assert execution.over()
-
-
-def test_a_caller_that_finds_the_desk_taken_leaves_no_word() -> None:
-    """Nobody was sent for, so nothing has to be taken back."""
-    execution = _begun(lambda: None)
-    execution.core.waking = True
-    with execution.desk:
-        assert threads.work(execution, "here")
-    assert execution.core.waking
-    assert not execution.ended_elsewhere
 
 
 def test_a_failure_waits_for_the_desk() -> None:

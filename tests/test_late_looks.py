@@ -24,3 +24,17 @@ def test_a_look_that_comes_after_the_end_finds_nothing() -> None:
         lane.pump()
 
     asyncio.run(main())
+
+
+def test_a_thread_that_is_late_finds_the_loop_closed() -> None:
+    """It saw a job for the loop, which then ran it, ended the run, and was closed: no error."""
+    manager = JobManager([_brief])
+    execution = manager._begin(None, None, None)
+
+    async def main() -> Lane:
+        lane = execution.lane = Lane(execution, asyncio.get_running_loop())
+        await lane.run()
+        assert manager._end(execution).ok
+        return lane
+
+    asyncio.run(main()).post()

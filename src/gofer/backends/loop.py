@@ -85,7 +85,9 @@ class Lane:
         self._posted = True
         try:
             self.loop.call_soon_threadsafe(self.pump)
-        except RuntimeError as error:  # the loop was closed under the run
+        except RuntimeError as error:
+            if self.execution.ctx is None:  # the run is over; this was late
+                return
             _parts.report_unraisable(error, "the event loop of a run is gone", self.loop)
 
     async def run(self, *, cancelled_before: bool = False) -> None:

@@ -63,8 +63,7 @@ def work(
     desk, ended_elsewhere = execution.desk, execution.ended_elsewhere
     turn, passes = (core.turn, core.passes) if only is None else (core.last, False)
     if not desk.acquire(_WAITS or only is not None):
-        if thread is not None:
-            ended_elsewhere.append((NOTHING, 0.0))
+        ended_elsewhere.append((NOTHING, 0.0))  # nothing ended, but this thread has arrived
         _clear_desk(execution)
         return True
     with lock:
