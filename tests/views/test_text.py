@@ -9,7 +9,8 @@ import pytest
 from gofer import Context, JobManager, job
 from gofer._run import JobRecord
 from gofer.views import text
-from gofer.views.text import MOST, amount, waterfall
+from gofer.views.facts import amount
+from gofer.views.text import MOST, waterfall
 
 from .runs import FakeRun, draw, record
 
@@ -324,13 +325,13 @@ def test_a_run_can_be_drawn_by_one_of_its_own_jobs() -> None:
 def test_of_a_great_run_only_what_is_shown_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
     """Escaping and measuring a name costs something, so it is done for the shown jobs alone."""
     written = []
-    pad = text._Pen.pad
+    pad = text.Pen.pad
 
-    def counted(pen: text._Pen, name: str, columns: int) -> str:
+    def counted(pen: text.Pen, name: str, columns: int) -> str:
         written.append(name)
         return pad(pen, name, columns)
 
-    monkeypatch.setattr(text._Pen, "pad", counted)
+    monkeypatch.setattr(text.Pen, "pad", counted)
 
     lines = draw(FakeRun([record(str(i), 0.0, 0.001) for i in range(3000)]))
 

@@ -8,14 +8,13 @@ is ever looked at.
 from __future__ import annotations
 
 import sys
-from heapq import nlargest
 
-from gofer._core.states import NAMES
 from gofer.errors import describe
+from gofer.views.facts import NOTHING, Facts, amount, counts
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
 
     from gofer._run import JobRecord, Run
 
@@ -25,10 +24,8 @@ NARROWEST = 80
 MOST = 60
 """Jobs that are shown one by one; of more, those that matter."""
 
-_MOST_OF_A_KIND = 20  # of the failures, and of the critical path; the longest jobs get the rest
 _ELLIPSIS = "..."
 _NOTICEABLE = 0.001  # seconds of waiting; whoever is handed from thread to thread waits a little
-_NOTHING = 5e-9  # seconds; no clock is that fine, and dividing by less could overflow
 
 
 def waterfall(run: Run, *, width: int = 100, encoding: str | None = None) -> str:
@@ -52,25 +49,8 @@ def waterfall(run: Run, *, width: int = 100, encoding: str | None = None) -> str
         >>> print(waterfall(JobManager(name="nothing").execute()))  # doctest: +ELLIPSIS
         run 'nothing': succeeded in ...; it has no jobs
     """
-    duration = run.duration  # before all else: once it is there, nothing changes any more
-    pen = _Pen(encoding or getattr(sys.stdout, "encoding", None) or "utf-8")
-    return "\n".join(_Waterfall(run, duration, max(width, NARROWEST), pen).lines())
-
-
-def amount(seconds: float) -> str:
-    """Return a time with three digits that count, in the unit that suits it; ``0 s`` for none."""
-    if seconds < _NOTHING:
-        return "0 s"
-    for unit, size, top in (("us", 1e-6, 999.5), ("ms", 1e-3, 999.5), ("s", 1.0, 99.95)):
-        number = seconds / size
-        if number < top:
-            digits = 2 if number < 9.995 else 1 if number < 99.95 else 0
-            return f"{number:.{digits}f} {unit}"
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes < 60:
-        return f"{minutes}m {rest:02}s"
-    hours, minutes = divmod(round(seconds / 60), 60)
-    return f"{hours:,}h {minutes:02}m"
+    pen = Pen(encoding or getattr(sys.stdout, "encoding", None) or "utf-8")
+    return "\n".join(_Waterfall(run, max(width, NARROWEST), pen).lines())
 
 
 def printable(text: str, keep: str = "") -> str:
@@ -105,7 +85,7 @@ def _columns(piece: str) -> int:
     return 2 if east_asian_width(piece) in "WF" else 1
 
 
-class _Pen:
+class Pen:
     """Writes text from outside so that it is safe, fits, and can be printed."""
 
     def __init__(self, encoding: str) -> None:
@@ -155,70 +135,38 @@ def _fitting(pieces: Iterable[str], columns: int) -> list[str]:
 class _Waterfall:
     """The chart of one run."""
 
-    def __init__(self, run: Run, duration: float | None, width: int, pen: _Pen) -> None:
-        self.width, self.pen, self.duration = width, pen, duration
-        self.name = run.name
-        self.state = "running" if duration is None else run.state
-        self.error = None if duration is None else run.error
-        self.records = run.records
-        self.path = run.critical_path
-        self.critical = frozenset(self.path)
-        times = [at for each in self.records for at in (each.start, each.end) if at is not None]
-        self.end = max([duration or 0.0, *times])
+    def __init__(self, run: Run, width: int, pen: Pen) -> None:
+        self.facts, self.width, self.pen = Facts(run), width, pen
 
     def lines(self) -> list[str]:
         """Return all lines."""
         lines = self._headline()
-        shown = self._shown()
+        shown = self.facts.shown(MOST)
         if shown:
             lines += self._table(shown)
-        if len(shown) < len(self.records):
+        if len(shown) < len(self.facts.records):
             lines += self._left_out(frozenset(each.name for each in shown))
         return lines
 
-    def _took(self, record: JobRecord) -> float:
-        """Return how long a job ran, so far; -1 if it did not start."""
-        if record.start is None:
-            return -1.0
-        return (self.end if record.end is None else record.end) - record.start
-
     def _headline(self) -> list[str]:
-        name = f" '{self.pen.clip(self.name, 24)}'" if self.name else ""
-        lines = [f"run{name}: {self._how_it_went()}"]
-        if len(self.path) > 1:
-            so_far = " so far" if self.duration is None else ""
+        name = f" '{self.pen.clip(self.facts.name, 24)}'" if self.facts.name else ""
+        lines = [f"run{name}: {self.facts.how_it_went()}"]
+        if len(self.facts.path) > 1:
+            so_far = " so far" if self.facts.duration is None else ""
             path = self._path(f"critical path{so_far}")
             if _measure(lines[0]) + 2 + _measure(path) <= self.width:
                 lines[0] += f"; {path}"
             else:
                 lines.append(path)
-        if any(each.state != "succeeded" for each in self.records):
-            lines.append(f"jobs: {_counts(self.records)}{self._first_of_many()}")
-        if self.state == "cancelled" and self.error is not None:
-            lines.append(f"cause: {describe(self.error)}")
+        if any(each.state != "succeeded" for each in self.facts.records):
+            lines.append(f"jobs: {_counts(self.facts.records)}{self._first_of_many()}")
+        if self.facts.state == "cancelled" and self.facts.error is not None:
+            lines.append(f"cause: {describe(self.facts.error)}")
         return [self.pen.clip(line, self.width) for line in lines]
 
-    def _how_it_went(self) -> str:
-        if self.duration is None:
-            over = sum(each.end is not None for each in self.records)
-            return (
-                f"running, {over:,} of {len(self.records):,} jobs ended, "
-                f"last news at {amount(self.end)}"
-            )
-        preposition = "in" if self.state == "succeeded" else "after"
-        text = f"{self.state} {preposition} {amount(self.duration)}"
-        if not self.records:
-            return f"{text}; it has no jobs"
-        if all(each.start is None for each in self.records):
-            return f"{text}; no job started"
-        work = sum(max(0.0, self._took(each)) for each in self.records)
-        at_once = work / self.duration if self.duration > _NOTHING else 0.0
-        text = f"{text}, {amount(work)} of work"
-        return f"{text}, {at_once:.1f} at once" if at_once >= 0.1 else text
-
     def _first_of_many(self) -> str:
-        failed = [each for each in self.records if each.state == "failed"]
-        first = next((each.name for each in failed if each.error is self.error), None)
+        failed = [each for each in self.facts.records if each.state == "failed"]
+        first = next((each.name for each in failed if each.error is self.facts.error), None)
         if first is None or len(failed) == 1:
             return ""
         return f"; the first to fail was {self.pen.clip(first, 30)}"
@@ -226,7 +174,7 @@ class _Waterfall:
     def _path(self, start: str) -> str:
         """Return the critical path in one line; what does not fit is left out before its end."""
         start += " "
-        names = [self.pen.clip(name, 24) for name in self.path]
+        names = [self.pen.clip(name, 24) for name in self.facts.path]
         room = self.width - len(start)
         sizes = [4 + _measure(name) for name in names]
         if sum(sizes) - 4 <= room:
@@ -239,34 +187,10 @@ class _Waterfall:
         more = f"({len(names) - fits - 1:,} more)"
         return start + " -> ".join([*names[:fits], more, names[-1]])
 
-    def _shown(self) -> list[JobRecord]:
-        """Return the jobs to show: by start, then by the manager's order."""
-        chosen: Sequence[JobRecord] = self.records
-        if len(chosen) > MOST:
-            names = frozenset(each.name for each in self._that_matter())
-            chosen = [each for each in chosen if each.name in names]
-        never = self.end + 1
-        return sorted(chosen, key=lambda each: never if each.start is None else each.start)
-
-    def _that_matter(self) -> list[JobRecord]:
-        failed = [each for each in self.records if each.state == "failed"]
-        failed.sort(key=lambda each: each.end or 0.0)
-        critical = [each for each in self.records if each.name in self.critical]
-        started = [each for each in self.records if each.start is not None]
-        chosen: dict[str, JobRecord] = {}
-        for each in (
-            *failed[:_MOST_OF_A_KIND],
-            *nlargest(_MOST_OF_A_KIND, critical, key=self._took),
-            *nlargest(MOST, started, key=self._took),
-        ):
-            if len(chosen) < MOST:
-                chosen[each.name] = each
-        return list(chosen.values())
-
     def _left_out(self, shown: frozenset[str]) -> list[str]:
         """Return how many jobs are not shown, and in which states they are."""
-        records = [each for each in self.records if each.name not in shown]
-        longest = max(map(self._took, records))
+        records = [each for each in self.facts.records if each.name not in shown]
+        longest = max(map(self.facts.took, records))
         none_longer = f", none longer than {amount(longest)}" if longest >= 0 else ""
         lines = [f"... and {len(records):,} more{none_longer} (run.records has all):"]
         counts = _counts(records)
@@ -277,18 +201,18 @@ class _Waterfall:
     def _table(self, shown: list[JobRecord]) -> list[str]:
         """Return a title line, the jobs' lines, and what the signs mean."""
         starts = ["start", *["" if r.start is None else amount(r.start) for r in shown]]
-        tooks = ["took", *["" if r.end is None else amount(self._took(r)) for r in shown]]
+        tooks = ["took", *["" if r.end is None else amount(self.facts.took(r)) for r in shown]]
         states = ["", *["" if r.state == "succeeded" else r.state for r in shown]]
         names = [r.name for r in shown]
         most = self.width // 4
         wide = max(_measure(self.pen.clip(name, most)) for name in ("job", *names))
         start, took, state = (max(map(len, column)) for column in (starts, tooks, states))
         cells = self.width - sum((2, wide, 2, start, 2, took, 3, 1, 2 + state if state else 0))
-        end = amount(self.end)
+        end = amount(self.facts.end)
         bars = ["0" + end.rjust(cells - 1), *[self._bar(each, cells) for each in shown]]
         lines = []
         for i, name in enumerate(("job", *names)):
-            mark = "* " if i and name in self.critical else "  "
+            mark = "* " if i and name in self.facts.critical else "  "
             line = (
                 f"{mark}{self.pen.pad(name, wide)}  {starts[i]:>{start}}  {tooks[i]:>{took}}"
                 f"  |{bars[i]}|  {states[i]}"
@@ -302,23 +226,21 @@ class _Waterfall:
     def _bar(self, record: JobRecord, cells: int) -> str:
         if record.start is None:
             return " " * cells
-        scale = cells / self.end if self.end > _NOTHING else 0.0
+        scale = cells / self.facts.end if self.facts.end > NOTHING else 0.0
         first = min(int(record.start * scale), cells - 1)
-        length = max(1, round((record.start + self._took(record)) * scale) - first)
+        length = max(1, round((record.start + self.facts.took(record)) * scale) - first)
         waiting = record.waiting or 0.0
         dots = 0
         if waiting >= _NOTICEABLE and waiting * scale >= 2:
             dots = first - max(0, int((record.start - waiting) * scale))
-        sign = "#" if record.name in self.critical else "="
+        sign = "#" if record.name in self.facts.critical else "="
         bar = " " * (first - dots) + "." * dots + sign * (length - 1)
         return (bar + (">" if record.end is None else sign)).ljust(cells)
 
 
 def _counts(records: Iterable[JobRecord]) -> str:
     """Return how many jobs are in each state, in words."""
-    states = [each.state for each in records]
-    order = sorted(set(states), key=lambda state: NAMES.index(state) if state in NAMES else 99)
-    return ", ".join(f"{states.count(state):,} {state}" for state in order)
+    return ", ".join(f"{count:,} {state}" for state, count in counts(records).items())
 
 
 def _legend(bars: list[str]) -> list[str]:
