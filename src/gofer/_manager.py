@@ -10,7 +10,7 @@ from gofer._run import Run
 from gofer._running import RunExecution
 from gofer.backends import _interrupt, loop_backend
 from gofer.backends.threads import work_and_wait
-from gofer.errors import FrozenError, RunningLoopError
+from gofer.errors import FrozenError, PlanError, RunningLoopError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -264,6 +264,39 @@ class JobManager:
         if run._raises is None:
             execution.program.learn(execution.core)
         return run
+
+    # Pictures
+
+    def to_mermaid(self) -> str:
+        """Return the graph as a Mermaid flowchart, for Markdown pages that draw such.
+
+        More than some 150 jobs are simplified: jobs with the same place in the graph share a box.
+
+        Raises:
+            PlanError: The jobs are no graph; see the class.
+        """
+        from gofer.views.markup import mermaid
+
+        return mermaid(self._program().plan)
+
+    def to_dot(self) -> str:
+        """Return the graph in Graphviz's language, with every job and every need."""
+        from gofer.views.markup import dot
+
+        return dot(self._program().plan, self.name)
+
+    def to_svg(self) -> str:
+        """Return the graph as an SVG document for light and dark; simplified as in Mermaid."""
+        from gofer.views.svg import graph_picture
+
+        return graph_picture(self._program().plan, self.name)
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        """Return what a notebook shows: the graph, and the text where pictures are not shown."""
+        try:
+            return {"text/plain": repr(self), "image/svg+xml": self.to_svg()}
+        except PlanError as error:  # jobs are still missing, so there is no graph yet
+            return {"text/plain": f"{self!r}: {error}"}
 
     # A manager is a job, too.
 

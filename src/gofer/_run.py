@@ -12,6 +12,7 @@ from gofer.errors import NoResult, describe, with_traceback
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from os import PathLike
     from types import TracebackType
     from typing import Any, TypeVar, overload
 
@@ -251,6 +252,42 @@ class Run:
             finally:  # the traceback holds this frame, so the run and the error must not hang on it
                 del self, error, trace
 
+    def to_html(self, path: str | PathLike[str]) -> None:
+        """Write one page of HTML: the waterfall, a table to sort, the graph; for light and dark.
+
+        It stands alone: it loads nothing, and what it was given is never markup or script.
+
+        Args:
+            path: The file to write; what is there is replaced.
+
+        Raises:
+            OSError: It cannot be written.
+        """
+        from gofer.views.html import page
+
+        _write(path, page(self, self._schedule.plan))
+
+    def to_trace(self, path: str | PathLike[str]) -> None:
+        """Write a trace for Perfetto (or ``chrome://tracing``): a track for each job that started.
+
+        On it attempts and waits; arrows for needs; a counter of running jobs.
+
+        Args:
+            path: The file to write; what is there is replaced. It is JSON.
+
+        Raises:
+            OSError: It cannot be written.
+        """
+        from gofer.views.trace import trace
+
+        _write(path, trace(self, self._schedule.plan))
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        """Return what a notebook shows: the waterfall as a picture, or as text."""
+        from gofer.views.svg import run_picture
+
+        return {"text/plain": str(self), "image/svg+xml": run_picture(self)}
+
     def __str__(self) -> str:
         from gofer.views.text import waterfall
 
@@ -259,3 +296,8 @@ class Run:
     def __repr__(self) -> str:
         name = f" {self.name!r}" if self.name else ""
         return f"<Run{name} {self.state}, {self._schedule.plan.size} jobs>"
+
+
+def _write(path: str | PathLike[str], text: str) -> None:
+    with open(path, "w", encoding="utf-8", newline="\n") as file:
+        file.write(text)

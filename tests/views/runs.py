@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from random import Random
+from typing import Any, NamedTuple
 
+from gofer._core.plan import Plan
 from gofer._run import JobRecord
 from gofer.views.text import waterfall
 
@@ -40,3 +42,73 @@ def record(
 def draw(run: FakeRun, **options: Any) -> list[str]:
     """Return the lines of a made-up run's waterfall."""
     return waterfall(run, **options).split("\n")  # type: ignore[arg-type]
+
+
+class Attempt(NamedTuple):
+    """One try of a job that has several."""
+
+    start: float
+    end: float | None
+    error: BaseException | None
+
+
+def busy_run(jobs: int, limit: int = 4) -> tuple[FakeRun, Plan]:
+    """Play a run with everything that a picture can show: waits, retries, failures, skips.
+
+    Jobs come in families, each of which needs some of the one before; at most `limit` run at once.
+    """
+    chance = Random(jobs)
+    families = ["fetch", "parse", "clean", "join", "train", "report"]
+    names, needs = ["settings"], [[]]
+    while len(names) < jobs:
+        family = min(len(names) * len(families) // jobs, len(families) - 1)
+        before = [i for i, name in enumerate(names) if name.startswith(families[family - 1])] or [0]
+        pick = chance.sample(before, min(len(before), 1 + chance.randrange(3))) if family else [0]
+        names.append(f"{families[family]}[{len(names)}]")
+        needs.append([names[i] for i in pick])
+    plan = Plan(names, needs)
+    records: list[JobRecord] = []
+    places = [0.0] * limit
+    for i in range(jobs):
+        over = [records[j] for j in plan.needs[i]]
+        if any(each.state not in ("succeeded", "skipped") for each in over):
+            records.append(record(names[i]))
+            continue
+        ready = max((each.end or 0.0 for each in over), default=0.0)
+        place = min(range(limit), key=lambda at: max(places[at], ready))
+        start = max(ready, places[place])
+        records.append(_played(chance, names[i], start, start - ready))
+        places[place] = records[-1].end or start
+    failed = [each for each in records if each.state == "failed"]
+    last = max((each for each in records if each.end), key=lambda each: each.end or 0.0)
+    path = [last.name]
+    while plan.needs[plan.index[path[-1]]]:
+        over = [records[j] for j in plan.needs[plan.index[path[-1]]]]
+        path.append(max(over, key=lambda each: each.end or 0.0).name)
+    run = FakeRun(
+        records,
+        state="failed" if failed else "succeeded",
+        duration=last.end,
+        error=failed[0].error if failed else None,
+        critical_path=tuple(reversed(path)),
+        name="nightly",
+    )
+    return run, plan
+
+
+def _played(chance: Random, name: str, start: float, waiting: float) -> JobRecord:
+    lot = chance.random()
+    took = 0.02 + chance.expovariate(5)
+    if lot > 0.97 and "[" in name:
+        error = ConnectionError(f"{name}: the host does not answer\nasked 3 times")
+        return record(name, start, start + took, "failed", waiting=waiting, error=error)
+    if lot > 0.94 and "[" in name:
+        return record(name, start, start, "skipped", waiting=waiting)
+    made = record(name, start, start + took, waiting=waiting)
+    if lot < 0.1:
+        broken = start + took / 3
+        made.attempts = (  # type: ignore[assignment]
+            Attempt(start, broken, TimeoutError("no answer within 0.3 s")),
+            Attempt(broken + took / 6, start + took, None),
+        )
+    return made

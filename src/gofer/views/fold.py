@@ -12,8 +12,6 @@ import re
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from gofer._core.plan import Plan
 
 MOST_BOXES = 150
@@ -121,7 +119,7 @@ def _label(names: list[str]) -> str:
         return names[0]
     patterns = {pattern(name) for name in names}
     shared = patterns.pop() if len(patterns) == 1 else f"{names[0]}, ..."
-    return f"{shared} x {len(names):,}"
+    return f"{shared} \N{MULTIPLICATION SIGN} {len(names):,}"
 
 
 def pattern(name: str) -> str:

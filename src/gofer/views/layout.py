@@ -100,9 +100,7 @@ class Layout:
     def _size(self, item: int) -> float:
         return (BOX if item < len(self._column_of) else _LANE) + _GAP
 
-    def _barycentres(
-        self, column: list[int], sides: tuple[list[list[int]], ...]
-    ) -> list[float]:
+    def _barycentres(self, column: list[int], sides: tuple[list[list[int]], ...]) -> list[float]:
         """Return the mean height of each item's neighbours; its own where it has none."""
         y = self.y
         found = []

@@ -69,7 +69,7 @@ def _escaped(character: str) -> str:
     return character.encode("unicode_escape").decode("ascii")
 
 
-def _measure(text: str) -> int:
+def measure(text: str) -> int:
     """Return how many columns of a terminal a safe text takes."""
     return len(text) if text.isascii() else sum(map(_columns, text))
 
@@ -119,7 +119,7 @@ class Pen:
     def pad(self, text: str, columns: int) -> str:
         """Return the text in exactly so many columns."""
         clipped = self.clip(text, columns)
-        return clipped + " " * (columns - _measure(clipped))
+        return clipped + " " * (columns - measure(clipped))
 
 
 def _fitting(pieces: Iterable[str], columns: int) -> list[str]:
@@ -154,7 +154,7 @@ class _Waterfall:
         if len(self.facts.path) > 1:
             so_far = " so far" if self.facts.duration is None else ""
             path = self._path(f"critical path{so_far}")
-            if _measure(lines[0]) + 2 + _measure(path) <= self.width:
+            if measure(lines[0]) + 2 + measure(path) <= self.width:
                 lines[0] += f"; {path}"
             else:
                 lines.append(path)
@@ -176,7 +176,7 @@ class _Waterfall:
         start += " "
         names = [self.pen.clip(name, 24) for name in self.facts.path]
         room = self.width - len(start)
-        sizes = [4 + _measure(name) for name in names]
+        sizes = [4 + measure(name) for name in names]
         if sum(sizes) - 4 <= room:
             return start + " -> ".join(names)
         room -= sizes[-1] + len(f" -> ({len(names):,} more)")
@@ -205,7 +205,7 @@ class _Waterfall:
         states = ["", *["" if r.state == "succeeded" else r.state for r in shown]]
         names = [r.name for r in shown]
         most = self.width // 4
-        wide = max(_measure(self.pen.clip(name, most)) for name in ("job", *names))
+        wide = max(measure(self.pen.clip(name, most)) for name in ("job", *names))
         start, took, state = (max(map(len, column)) for column in (starts, tooks, states))
         cells = self.width - sum((2, wide, 2, start, 2, took, 3, 1, 2 + state if state else 0))
         end = amount(self.facts.end)
