@@ -112,3 +112,46 @@ def _played(chance: Random, name: str, start: float, waiting: float) -> JobRecor
             Attempt(broken + took / 6, start + took, None),
         )
     return made
+
+
+HOSTILE_NAMES = [
+    "<script>alert(1)</script>",
+    '"onload=alert(1) x="',
+    "</script><img src=x onerror=alert(1)>",
+    "javascript:alert(1)",
+    "../../etc/x",
+    "CON",
+    "nul\x00",
+    "new\nline",
+    "\x1b[31mred",
+    "\u202eevil",
+    "line\u2028separator",
+    "\ud800",
+    "<!--",
+    "]]>",
+    "'single' & &amp;",
+    "\\\\",
+    "n" * 5000,
+    "\u65e5\u672c\u8a9e",
+    "\u05e9\u05dc\u05d5\u05dd",
+    "{{template}}",
+]
+"""What a job may be called that wants to be more than a name."""
+
+
+def hostile_run() -> tuple[FakeRun, Plan]:
+    """Make a run whose names and errors are hostile; each job needs the one before."""
+    names = HOSTILE_NAMES
+    plan = Plan(names, [[], *[[name] for name in names[:-1]]])
+    records = [record(name, float(i), i + 1.0) for i, name in enumerate(names[:-1])]
+    error = ValueError(f"{names[0]}\n{names[2]}\u2028\x1b[2J")
+    records.append(record(names[-1], len(names) - 1.0, float(len(names)), "failed", error=error))
+    run = FakeRun(
+        records,
+        state="failed",
+        duration=float(len(names)),
+        error=error,
+        critical_path=tuple(names),
+        name=names[0],
+    )
+    return run, plan

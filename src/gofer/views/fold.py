@@ -37,7 +37,9 @@ class Graph:
         self.jobs = plan.size
         columns = [[[i] for i in layer] for layer in layers]
         if plan.size > most or max(map(len, layers), default=0) > TALLEST:
-            columns = _alike(plan)
+            columns = _alike(plan, finely=True)
+            if sum(map(len, columns)) > most:
+                columns = _alike(plan, finely=False)
         if sum(map(len, columns)) > most:
             columns = _bands(columns, most)
         self.boxes = [box for column in columns for box in column]
@@ -75,8 +77,13 @@ def drawable(plan: Plan, most_needs: int) -> Graph:
     return graph
 
 
-def _alike(plan: Plan) -> list[list[list[int]]]:
-    """Return the layers, with jobs together whose needs and dependents are alike."""
+def _alike(plan: Plan, *, finely: bool) -> list[list[list[int]]]:
+    """Return the layers, with jobs together whose needs and dependents are alike.
+
+    Args:
+        plan: The graph.
+        finely: Whether one neighbour is something else than several of a kind.
+    """
     layers = plan.layers()
     before, after = [0] * plan.size, [0] * plan.size
     for side, neighbours, order in (
@@ -86,7 +93,8 @@ def _alike(plan: Plan) -> list[list[list[int]]]:
         kinds: dict[object, int] = {}
         for depth, layer in enumerate(order):
             for i in layer:
-                kind = (depth, frozenset([side[j] for j in neighbours[i]]))
+                near = neighbours[i]
+                kind = (depth, finely and len(near) > 1, frozenset([side[j] for j in near]))
                 side[i] = kinds.setdefault(kind, len(kinds))
     columns = []
     for layer in layers:

@@ -51,6 +51,8 @@ def trace(run: Run, plan: Plan) -> str:
         events += _job(facts, plan, i, track)
     events += _running(facts)
     lines = ",\n".join(json.dumps(each, separators=(",", ":")) for each in events)
+    # Perfetto takes the last of two backslashes before a quotation mark for the mark's own.
+    lines = lines.replace("\\\\", "\\u005c")
     return f'{{"displayTimeUnit":"ms","traceEvents":[\n{lines}\n]}}\n'
 
 
