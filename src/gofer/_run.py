@@ -265,7 +265,7 @@ class Run:
         """
         from gofer.views.html import page
 
-        _write(path, page(self, self._schedule.plan))
+        write_text(path, page(self, self._schedule.plan))
 
     def to_trace(self, path: str | PathLike[str]) -> None:
         """Write a trace for Perfetto (or ``chrome://tracing``): a track for each job that started.
@@ -280,7 +280,7 @@ class Run:
         """
         from gofer.views.trace import trace
 
-        _write(path, trace(self, self._schedule.plan))
+        write_text(path, trace(self, self._schedule.plan))
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
         """Return what a notebook shows: the waterfall as a picture, or as text."""
@@ -298,6 +298,7 @@ class Run:
         return f"<Run{name} {self.state}, {self._schedule.plan.size} jobs>"
 
 
-def _write(path: str | PathLike[str], text: str) -> None:
+def write_text(path: str | PathLike[str], text: str) -> None:
+    """Write a file of text, the same on every system; replace what is there."""
     with open(path, "w", encoding="utf-8", newline="\n") as file:
         file.write(text)

@@ -1,4 +1,4 @@
-"""The command `gofer`: runs a manager from a module or a file, and shows how it went.
+"""The command `gofer`: runs a manager from a module or a file, and shows how it went, or its graph.
 
 Exit codes: 0 all went well; 1 a job failed or the run was cancelled; 2 the command line, the
 target, or the manager itself is wrong; 130 interrupted by Ctrl-C.
@@ -18,7 +18,7 @@ from gofer.errors import PlanError, describe
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from traceback import TracebackException
     from types import ModuleType
     from typing import Any, NoReturn
@@ -30,6 +30,7 @@ FINE, FAILED, WRONG, INTERRUPTED = 0, 1, 2, 130
 _OWN_FOLDER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "")
 _MOST = 10  # names in one message
 _TARGET = "module:manager or path/file.py:manager"
+_PICTURES = {".svg": "to_svg", ".mmd": "to_mermaid", ".dot": "to_dot"}
 
 
 class _WrongTargetError(Exception):
@@ -60,7 +61,14 @@ def _main(argv: Sequence[str] | None) -> int:
             parser.error("say what to do: gofer run TARGET")
     except SystemExit as stop:  # argparse has said why
         return stop.code if isinstance(stop.code, int) else WRONG
-    return _run(args.target, args.param)
+    try:
+        return _graph(args) if args.command == "graph" else _run(args)
+    except _WrongTargetError as error:
+        _say(f"gofer: {error}")
+    except PlanError as error:
+        text = "; ".join(str(error).splitlines())
+        _say(f"gofer: {args.target} is refused: {_where(error)}{text}")
+    return WRONG
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -80,7 +88,42 @@ def _parser() -> argparse.ArgumentParser:
     )
     run.add_argument("target", metavar="TARGET", help=f"{_TARGET}; also module:app.manager")
     run.add_argument("--param", metavar="JSON", type=_json, help="what the jobs get as their param")
+    run.add_argument(
+        "--html", metavar="FILE", type=_file, help="write a page: waterfall, table and graph"
+    )
+    run.add_argument("--trace", metavar="FILE", type=_file, help="write a trace for Perfetto")
+    graph = commands.add_parser(
+        "graph",
+        help="draw the graph of a manager's jobs, without running them",
+        description="Draw the graph of a manager's jobs, without running them.",
+    )
+    graph.add_argument("target", metavar="TARGET", help=_TARGET)
+    graph.add_argument(
+        "-o",
+        "--output",
+        metavar="FILE",
+        type=_picture,
+        help="a .svg, .mmd (Mermaid) or .dot (Graphviz) file; without it, Mermaid is printed",
+    )
     return parser
+
+
+def _file(path: str) -> str:
+    """Refuse a file that cannot be written before anything has run."""
+    import argparse
+
+    folder = os.path.dirname(path) or "."
+    if not os.path.isdir(folder):
+        raise argparse.ArgumentTypeError(f"there is no folder {folder!r}")
+    return path
+
+
+def _picture(path: str) -> str:
+    import argparse
+
+    if not path.endswith(tuple(_PICTURES)):
+        raise argparse.ArgumentTypeError(f"its name must end in {', '.join(_PICTURES)}: {path!r}")
+    return _file(path)
 
 
 def _version() -> str:
@@ -111,19 +154,23 @@ def _json(text: str) -> Any:
         raise argparse.ArgumentTypeError("it has a number with too many digits") from None
 
 
-def _run(target: str, param: object) -> int:
-    try:
-        manager = _load(target)
-        with _announcing():
-            run = manager.execute(param=param, check=False)
-    except _WrongTargetError as error:
-        _say(f"gofer: {error}")
-        return WRONG
-    except PlanError as error:
-        text = "; ".join(str(error).splitlines())
-        _say(f"gofer: {target} is refused: {_where(error)}{text}")
-        return WRONG
+def _graph(args: argparse.Namespace) -> int:
+    from gofer._run import write_text
+
+    manager = _load(args.target)
+    if args.output is None:
+        return FINE if _print(manager.to_mermaid().rstrip()) else FAILED
+    text = getattr(manager, _PICTURES[os.path.splitext(args.output)[1]])()
+    return FINE if _written(lambda path: write_text(path, text), args.output) else FAILED
+
+
+def _run(args: argparse.Namespace) -> int:
+    manager = _load(args.target)
+    with _announcing():
+        run = manager.execute(param=args.param, check=False)
     written = _print(str(run))
+    for write, path in ((run.to_html, args.html), (run.to_trace, args.trace)):
+        written &= path is None or _written(write, path)
     try:
         run.check()
     except KeyboardInterrupt:
@@ -135,6 +182,16 @@ def _run(target: str, param: object) -> int:
             _say(_traceback(error), keep="\n\t")
         return FAILED
     return FINE if written else FAILED
+
+
+def _written(write: Callable[[str], None], path: str) -> bool:
+    """Write a file; say so if that fails."""
+    try:
+        write(path)
+    except OSError as error:
+        _say(f"gofer: {path}: {error.strerror}")
+        return False
+    return True
 
 
 @contextmanager
