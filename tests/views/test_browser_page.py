@@ -114,7 +114,7 @@ def small_run() -> tuple[FakeRun, Plan]:
 
 
 def test_sorting_works_by_keyboard_and_says_so(browser: Browser, tmp_path: Path) -> None:
-    """Enter on a title sorts, again turns around; jobs without a number stay last."""
+    """Enter sorts, again turns around, again as before; jobs without a number stay last."""
     with watching(browser, written(tmp_path, *small_run())) as watched:
         names = "#jobs tbody th bdi"
         assert watched.texts(names) == ["b", "a10", "a9", "c"]
@@ -127,6 +127,9 @@ def test_sorting_works_by_keyboard_and_says_so(browser: Browser, tmp_path: Path)
         watched.page.keyboard.press("Enter")
         assert watched.texts(names) == ["a10", "a9", "b", "c"]
         assert watched.texts("th[aria-sort='ascending']") == ["Duration"]
+        watched.page.keyboard.press("Enter")
+        assert watched.texts(names) == ["b", "a10", "a9", "c"]
+        assert watched.texts("th[aria-sort='ascending']") == ["Start"]
         watched.page.get_by_role("button", name="Job", exact=True).press("Enter")
         assert watched.texts(names) == ["a9", "a10", "b", "c"]
         watched.page.get_by_role("button", name="State").press("Enter")

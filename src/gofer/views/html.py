@@ -200,7 +200,7 @@ class _Page:
         marks = "".join(
             f'<text x="{100 * at / end:.3f}%" dx="3" y="46">{amount(at)}</text>'
             for at in self._ticks()
-            if at < 0.94 * end  # there is no room for a text
+            if at < 0.7 * end  # there the text of the end begins
         )
         points, most = self._running(end)
         return (
@@ -208,6 +208,7 @@ class _Page:
             '<svg viewBox="0 0 1000 100" preserveAspectRatio="none" '
             'width="100%" height="20" y="13">'
             f'<path d="M0 100{points}V100z"/></svg>{marks}'
+            f'<text class="end" x="100%" y="46">{amount(end)}</text>'
             f'<text class="most" x="100%" y="10">{most:,} at once</text></svg>'
         )
 

@@ -322,18 +322,20 @@
 
   // The controls
 
+  const byStart = heads.find((head) => head.hasAttribute("aria-sort"));
+  view.head = byStart;
   for (const head of heads) {
     const button = make("button", { type: "button", textContent: head.textContent });
     head.replaceChildren(button);
     button.addEventListener("click", () => {
-      const numbers = head.classList.contains("number") && head.textContent !== "Start";
-      view.down = view.head === head ? !view.down : numbers; // the longest first
-      Object.assign(view, { key: head.dataset.key, head });
+      const first = head.classList.contains("number") && head !== byStart; // the longest on top
+      if (view.head !== head) Object.assign(view, { key: head.dataset.key, head, down: first });
+      else if (view.down === first || head === byStart) view.down = !view.down;
+      else Object.assign(view, { key: "start", head: byStart, down: false }); // the third time
       render();
     });
   }
   for (const id of ids) jobs[id].id = id;
-  view.head = heads.find((head) => head.hasAttribute("aria-sort"));
 
   const search = make("input", { type: "search", autocomplete: "off", spellcheck: false });
   search.addEventListener("input", () => { view.text = search.value; render(); });
