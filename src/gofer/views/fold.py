@@ -87,13 +87,13 @@ def _alike(plan: Plan, *, finely: bool) -> list[list[list[int]]]:
     layers = plan.layers()
     before, after = [0] * plan.size, [0] * plan.size
     for side, neighbours, order in (
-        (before, plan.needs, layers),
+        (before, plan.needs.__getitem__, layers),
         (after, plan.dependents, layers[::-1]),
     ):
         kinds: dict[object, int] = {}
         for depth, layer in enumerate(order):
             for i in layer:
-                near = neighbours[i]
+                near = neighbours(i)
                 kind = (depth, finely and len(near) > 1, frozenset([side[j] for j in near]))
                 side[i] = kinds.setdefault(kind, len(kinds))
     columns = []

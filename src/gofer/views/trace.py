@@ -94,7 +94,7 @@ def _job(facts: Facts, plan: Plan, i: int, track: int) -> Iterator[Event]:
         failed = {} if error is None else {"args": {"error": printable(describe(error))}}
         yield _event("B", f"attempt {number}", begin, track, cat="attempt", **failed)
         yield _event("E", f"attempt {number}", end if stop is None else stop, track)
-    for j in plan.dependents[i]:
+    for j in plan.dependents(i):
         if record.end is not None and facts.records[j].start is not None:
             yield _event("s", "need", end, track, cat="need", id=i * plan.size + j)
     yield _event("E", record.name, end, track)
