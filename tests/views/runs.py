@@ -155,3 +155,13 @@ def hostile_run() -> tuple[FakeRun, Plan]:
         name=names[0],
     )
     return run, plan
+
+
+def hedged_run() -> tuple[FakeRun, Plan]:
+    """Make a run of one job whose second attempt began while the first went on."""
+    made = record("hedged", 0.0, 2.0)
+    made.attempts = (  # type: ignore[assignment]
+        Attempt(0.0, 2.0, TimeoutError("cancelled")),
+        Attempt(1.0, 2.0, None),
+    )
+    return FakeRun([made], duration=2.0), Plan(["hedged"], [[]])

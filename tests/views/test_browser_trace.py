@@ -16,7 +16,7 @@ import pytest
 from gofer.views.trace import trace
 
 from .browser import browser, watching
-from .runs import HOSTILE_NAMES, FakeRun, busy_run, hostile_run
+from .runs import HOSTILE_NAMES, FakeRun, busy_run, hedged_run, hostile_run
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -119,3 +119,16 @@ def test_perfetto_shows_hostile_names_as_they_are(browser: Browser) -> None:
         names = {row["name"] for row in ask("select name from thread")}
         assert HOSTILE_NAMES[0] in names
         assert len(names & {row["name"] for row in ask("select name from slice")}) == plan.size
+
+
+def test_perfetto_shows_a_hedge_beside_what_it_overlaps(browser: Browser) -> None:
+    """Three slices on two tracks, none dropped."""
+    with perfetto(browser, *hedged_run()) as ask:
+        assert ask("select name, value from stats where value > 0 and severity != 'info'") == []
+        rows = ask("select name, dur, track_id from slice order by name")
+        assert [(row["name"], row["dur"]) for row in rows] == [
+            ("attempt 1", 2_000_000_000),
+            ("hedged", 2_000_000_000),
+            ("hedged: attempt 2", 1_000_000_000),
+        ]
+        assert len({row["track_id"] for row in rows}) == 2

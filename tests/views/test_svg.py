@@ -13,7 +13,7 @@ from gofer.views.facts import Facts
 from gofer.views.svg import bar, graph_picture, run_picture, sheet
 
 from .plans import chains, plan_of, plans, tangle
-from .runs import HOSTILE_NAMES, Attempt, FakeRun, busy_run, hostile_run, record
+from .runs import HOSTILE_NAMES, Attempt, FakeRun, busy_run, hedged_run, hostile_run, record
 
 from hypothesis import given  # isort: skip
 
@@ -130,6 +130,17 @@ def test_a_bar_shows_the_wait_each_attempt_and_the_delay_between() -> None:
     assert bar(Facts(run), tried).count("<line ") == 1  # type: ignore[arg-type]
     assert parts(run, "b") == [("running", "0.000", "100.000")]
     assert parts(run, "c") == []
+
+
+def test_a_hedge_lies_on_the_lower_half_of_what_it_overlaps() -> None:
+    """Both attempts can be seen."""
+    run, _ = hedged_run()
+    drawn = bar(Facts(run), run.records[0])  # type: ignore[arg-type]
+
+    assert re.findall(r'class="(\w+)" x="([\d.]+)%" y="(\d+)"', drawn) == [
+        ("failed", "0.000", "3"),
+        ("succeeded", "50.000", "8"),
+    ]
 
 
 def test_a_bar_is_never_too_short_to_be_seen() -> None:

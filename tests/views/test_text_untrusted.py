@@ -107,7 +107,7 @@ times = st.floats(0, 1e6, allow_nan=False)
 
 
 @st.composite
-def runs(draw_: st.DrawFn) -> FakeRun:
+def any_run(draw_: st.DrawFn) -> FakeRun:
     """Runs of any shape, with names and errors out of anything."""
     records = []
     for name in draw_(st.lists(names, max_size=80, unique=True)):
@@ -139,7 +139,7 @@ def runs(draw_: st.DrawFn) -> FakeRun:
     )
 
 
-@given(runs(), st.integers(0, 160), st.sampled_from(["utf-8", "ascii", "cp1252", "shift-jis"]))
+@given(any_run(), st.integers(0, 160), st.sampled_from(["utf-8", "ascii", "cp1252", "shift-jis"]))
 def test_whatever_a_run_holds_its_lines_fit_and_can_be_printed(
     run: FakeRun, width: int, encoding: str
 ) -> None:

@@ -13,7 +13,7 @@ from gofer._core.plan import Plan
 from gofer.views.trace import trace
 
 from .plans import plan_of
-from .runs import HOSTILE_NAMES, Attempt, FakeRun, busy_run, hostile_run, record
+from .runs import HOSTILE_NAMES, Attempt, FakeRun, busy_run, hedged_run, hostile_run, record
 
 
 def events_of(run: FakeRun, plan: Plan) -> list[dict[str, Any]]:
@@ -102,6 +102,15 @@ def test_a_busy_run_has_whole_slices_and_an_arrow_for_each_need(jobs: int) -> No
     assert max(depth for track in tracks.values() for *_, depth in track) == 1
     arrows = sum(event["ph"] == "s" for event in events)
     assert arrows == sum(len(plan.needs[i]) for i in started)
+
+
+def test_a_hedge_gets_a_track_of_its_own() -> None:
+    """It overlaps the attempt before it, which slices of one track may not."""
+    events = events_of(*hedged_run())
+
+    assert [name for name, *_ in slices(events)[2]] == ["attempt 1", "hedged"]
+    beside = [(e["ph"], e["name"], e["ts"]) for e in events if e["ph"] in "be"]
+    assert beside == [("b", "hedged: attempt 2", 1e6), ("e", "hedged: attempt 2", 2e6)]
 
 
 def test_jobs_without_any_length_keep_their_arrows() -> None:

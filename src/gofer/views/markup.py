@@ -1,10 +1,12 @@
 """A graph of jobs as text for other programs to draw: Mermaid and Graphviz's DOT.
 
-Names come from outside, so in Mermaid all but letters, digits and a few harmless signs are written
-as character codes, and boxes bear numbers instead of names.
+Names come from outside, so in Mermaid all but plain letters, digits and a few harmless signs are
+written as character codes, and boxes bear numbers instead of names.
 """
 
 from __future__ import annotations
+
+from string import ascii_letters, digits
 
 from gofer.views.fold import drawable
 from gofer.views.text import Pen, printable
@@ -20,7 +22,7 @@ Source: ``maxEdges`` in Mermaid's configuration; ``maxTextSize``, 50,000 charact
 """
 
 _LONGEST = 40  # columns of a label
-_HARMLESS = frozenset(" .,_-*")
+_HARMLESS = frozenset(f"{ascii_letters}{digits} .,_-*")
 
 
 def mermaid(plan: Plan) -> str:
@@ -49,7 +51,7 @@ def _coded(text: str) -> str:
     A ``#`` and a number is Mermaid's way to write a character. Directives in double percent signs
     count for it wherever they stand, in quotation marks too.
     """
-    return "".join([c if c.isalnum() or c in _HARMLESS else f"#{ord(c)};" for c in text])
+    return "".join([c if c in _HARMLESS else f"#{ord(c)};" for c in text])
 
 
 def dot(plan: Plan, name: str = "") -> str:

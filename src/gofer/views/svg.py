@@ -167,19 +167,15 @@ def _row(facts: Facts, record: JobRecord, y: float, x: float) -> str:
     what = "" if record.state == "succeeded" else record.state
     if record.error is not None:
         what = f"{what}: {describe(record.error)}"
+    critical = " critical" if record.name in facts.critical else ""
     bad = ' class="bad"' if record.state == "failed" else ""
     return (
         f'<text y="{y + 13}">{clipped(record.name)}</text>'
-        f'<svg class="bar{bar_classes(facts, record)}" x="{x:.1f}" y="{y + 1}" '
+        f'<svg class="bar{critical}" x="{x:.1f}" y="{y + 1}" '
         f'width="{_CHART}" height="16">{bar(facts, record)}</svg>'
         f'<text class="far" x="{x + _CHART + 70:.1f}" y="{y + 13}">{told}</text>'
         f'<text{bad} x="{x + _CHART + 84:.1f}" y="{y + 13}">{clipped(what, 40)}</text>'
     )
-
-
-def bar_classes(facts: Facts, record: JobRecord) -> str:
-    """Return the CSS classes of a job's bar, with a space before each."""
-    return " critical" if record.name in facts.critical else ""
 
 
 def bar(facts: Facts, record: JobRecord) -> str:
@@ -198,17 +194,24 @@ def bar(facts: Facts, record: JobRecord) -> str:
     waiting = record.waiting or 0.0
     if waiting > NOTHING:
         drawn.append(part("waiting", record.start - waiting, record.start, 7, 2))
-    before = None
-    tries = attempts(record)
+    before = record.start
+    tries = attempts(record) or [(record.start, record.end, None)]
     for i, (start, stop, error) in enumerate(tries):
         stop = facts.end if stop is None else stop  # noqa: PLW2901
-        if before is not None and start > before:
+        kind = _kind(record, error, last=i + 1 == len(tries))
+        if start > before:
             drawn.append(part("between", before, start, 7, 2))
-        last = i + 1 == len(tries)
-        kind = record.state if last else "failed" if error is not None else "succeeded"
-        drawn.append(part(kind.replace(" ", "-"), start, stop, 3, 10))
+        beside = start < before  # a hedge: it began while another attempt went on
+        drawn.append(part(kind, start, stop, *((8, 5) if beside else (3, 10))))
         if kind == "failed":
             at = f"{100 * stop / end:.3f}%"
             drawn.append(f'<line x1="{at}" x2="{at}" y1="0" y2="16"/>')
-        before = stop
+        before = max(before, stop)
     return "".join(drawn)
+
+
+def _kind(record: JobRecord, error: BaseException | None, *, last: bool) -> str:
+    """Return how an attempt ended: as its job if it is the last, unless that went well in spite."""
+    if last and record.state != "succeeded":
+        return record.state
+    return "succeeded" if error is None else "failed"

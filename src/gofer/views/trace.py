@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from gofer._core.plan import Plan
-    from gofer._run import Run
+    from gofer._run import JobRecord, Run
 
     Event = dict[str, Any]
 
@@ -90,14 +90,34 @@ def _job(facts: Facts, plan: Plan, i: int, track: int) -> Iterator[Event]:
     if ready < start:
         yield _event("B", "waiting", ready, track, cat="waiting")
         yield _event("E", "waiting", start, track)
-    for number, (begin, stop, error) in enumerate(attempts(record), 1):
-        failed = {} if error is None else {"args": {"error": printable(describe(error))}}
-        yield _event("B", f"attempt {number}", begin, track, cat="attempt", **failed)
-        yield _event("E", f"attempt {number}", end if stop is None else stop, track)
+    yield from _attempts(record, i, len(facts.records), track, end)
     for j in plan.dependents(i):
         if record.end is not None and facts.records[j].start is not None:
             yield _event("s", "need", end, track, cat="need", id=i * plan.size + j)
     yield _event("E", record.name, end, track)
+
+
+def _attempts(record: JobRecord, i: int, size: int, track: int, end: float) -> Iterator[Event]:
+    """Return the events of a job's attempts.
+
+    Slices of one track may not overlap, so a hedge, an attempt that begins while another goes on,
+    is an asynchronous event, which gets a track of its own.
+    """
+    free = 0.0  # from when on nothing else lies on the track
+    for number, (begin, stop, error) in enumerate(attempts(record), 1):
+        till = end if stop is None else min(stop, end)
+        more: Event = {"cat": "attempt"}
+        if error is not None:
+            more["args"] = {"error": printable(describe(error))}
+        if begin >= free:
+            yield _event("B", f"attempt {number}", begin, track, **more)
+            yield _event("E", f"attempt {number}", till, track)
+        else:
+            name = f"{record.name}: attempt {number}"
+            more["id"] = number * size + i
+            yield _event("b", name, begin, track, **more)
+            yield _event("e", name, till, track, cat="attempt", id=more["id"])
+        free = max(free, till)
 
 
 def _told(facts: Facts, plan: Plan, i: int) -> Event:
