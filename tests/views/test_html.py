@@ -150,6 +150,7 @@ def test_only_the_style_and_the_script_of_the_page_may_run(jobs: int) -> None:
         assert not bad
         assert (each.attributes.get("href") or "#").startswith("#")
     assert not re.search(r"url\(|@import|//", style.text)
+    assert not re.search(r"transition|animation|scroll-behavior", style.text)  # nothing moves
 
 
 def hash_of(text: str) -> str:

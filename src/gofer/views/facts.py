@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 NOTHING = 5e-9
 """Seconds that count as none: no clock is that fine, and dividing by less could overflow."""
 
-_MOST_OF_A_KIND = 20  # of the failures, and of the critical path; the longest jobs get the rest
-
 
 class Facts:
     """A run as it is now.
@@ -77,7 +75,10 @@ class Facts:
         return f"{text}, {at_once:.1f} at once" if at_once >= 0.1 else text
 
     def shown(self, most: int) -> list[JobRecord]:
-        """Return at most so many jobs, those that matter: by start, then by the manager's order."""
+        """Return at most so many jobs, those that matter: by start, then by the manager's order.
+
+        A third is for failures, a third for the critical path; the longest jobs get the rest.
+        """
         chosen: Sequence[JobRecord] = self.records
         if len(chosen) > most:
             names = frozenset(each.name for each in self._that_matter(most))
@@ -92,8 +93,8 @@ class Facts:
         started = [each for each in self.records if each.start is not None]
         chosen: dict[str, JobRecord] = {}
         for each in (
-            *failed[:_MOST_OF_A_KIND],
-            *nlargest(_MOST_OF_A_KIND, critical, key=self.took),
+            *failed[: most // 3],
+            *nlargest(most // 3, critical, key=self.took),
             *nlargest(most, started, key=self.took),
         ):
             if len(chosen) < most:
