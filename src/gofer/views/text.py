@@ -193,10 +193,10 @@ class _Waterfall:
         longest = max(map(self.facts.took, records))
         none_longer = f", none longer than {amount(longest)}" if longest >= 0 else ""
         lines = [f"... and {len(records):,} more{none_longer} (run.records has all):"]
-        counts = _counts(records)
-        if len(lines[0]) + 1 + len(counts) <= self.width:
-            return [f"{lines[0]} {counts}"]
-        return [*lines, self.pen.clip(f"    {counts}", self.width)]
+        states = _counts(records)
+        if len(lines[0]) + 1 + len(states) <= self.width:
+            return [f"{lines[0]} {states}"]
+        return [*lines, self.pen.clip(f"    {states}", self.width)]
 
     def _table(self, shown: list[JobRecord]) -> list[str]:
         """Return a title line, the jobs' lines, and what the signs mean."""
