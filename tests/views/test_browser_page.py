@@ -138,6 +138,20 @@ def test_sorting_works_by_keyboard_and_says_so(browser: Browser, tmp_path: Path)
         assert watched.texts(names) == ["a9", "b", "a10", "c"]
 
 
+def test_a_screen_reader_finds_a_table_with_heads(browser: Browser, tmp_path: Path) -> None:
+    """What it looks like has not taken away what it is."""
+    with watching(browser, written(tmp_path, *small_run())) as watched:
+        table = watched.page.get_by_role("table")
+        assert table.get_by_role("row").count() == 5
+        assert table.get_by_role("columnheader").count() == 8
+        assert table.get_by_role("rowheader").all_text_contents() == ["b*", "a10", "a9*", "c"]
+        assert table.get_by_role("rowheader").get_by_role("button").count() == 4
+        told = watched.page.locator("main").aria_snapshot()
+        assert '- row "a10 500 ms 250 ms 100 ms 11.1 % 1 succeeded"' in told
+        assert '- img "Most jobs at once: 1"' in told
+        assert watched.page.get_by_role("region").count() >= 2
+
+
 def test_focus_goes_from_row_to_row_and_opens_a_job(browser: Browser, tmp_path: Path) -> None:
     """One stop for Tab, arrows in the table, Enter for the details, Escape closes them."""
     with watching(browser, written(tmp_path, *small_run())) as watched:

@@ -204,7 +204,7 @@ class _Page:
         )
         points, most = self._running(end)
         return (
-            f'<svg class="axis" role="img" aria-label="At most {most:,} jobs ran at once">'
+            f'<svg class="axis" role="img" aria-label="Most jobs at once: {most:,}">'
             '<svg viewBox="0 0 1000 100" preserveAspectRatio="none" '
             'width="100%" height="20" y="13">'
             f'<path d="M0 100{points}V100z"/></svg>{marks}'
