@@ -248,11 +248,12 @@ class _Page:
         graph = drawable(self.plan, MOST_NEEDS)
         rows = frozenset(self.shown)
         path = [graph.box_of[self.plan.index[name]] for name in self.facts.path]
+        on_path = frozenset(path)
 
         def about(box: int) -> tuple[str, str]:
             records = [self.facts.records[i] for i in graph.boxes[box]]
             kinds = {_kind(each) for each in records}
-            classes = ["critical"] if box in path else []
+            classes = ["critical"] if box in on_path else []
             classes.append(kinds.pop() if len(kinds) == 1 else "mixed")
             if "failed" in kinds:
                 classes.append("partly-failed")
