@@ -282,11 +282,10 @@ class Context:
         gate = threading.Lock()
         gate.acquire()
         forget = self.on_cancel(gate.release)
-        most = _parts.LISTEN if _parts.is_main_thread() else _LONGEST
         try:
             while True:
                 left = until - _parts.clock()
-                if left <= 0 or gate.acquire(timeout=min(left, most)):
+                if left <= 0 or _parts.wait(gate, left):
                     break
         finally:
             forget()
@@ -323,9 +322,6 @@ class Context:
         state = "cancelled" if self.cancelled else "live"
         left = self.remaining()
         return f"<Context {state}>" if left is None else f"<Context {state}, {left:.3f} s left>"
-
-
-_LONGEST = 3600.0  # seconds that one wait may take; the system refuses hundreds of years
 
 
 def current_context() -> Context | None:

@@ -1,7 +1,7 @@
-"""The replaceable parts of the world: the clock, and the starting of threads.
+"""The replaceable parts of the world: the clock, waiting, chance, and the starting of threads.
 
-Nothing else in Gofer reads a clock or starts a thread (a test holds that), so that a
-simulation can put its own in their place. Which ready job goes next is decided in
+Nothing else in Gofer reads a clock, draws a number or starts a thread (a test holds that), so that
+a simulation can put its own in their place. Which ready job goes next is decided in
 ``_core.schedule``.
 """
 
@@ -32,6 +32,31 @@ blocks is noticed by CPython when it goes on, which would be never where it wait
 def is_main_thread() -> bool:
     """Return whether this is the thread in which signal handlers run."""
     return threading.get_ident() == threading.main_thread().ident
+
+
+def wait(gate: Any, seconds: float | None) -> bool:
+    """Wait in this thread until a lock can be taken; return False if it could not, so far.
+
+    That may come before the time is over: whoever waits looks at the clock, and waits again.
+    """
+    most = LISTEN if is_main_thread() else _LONGEST
+    return bool(gate.acquire(timeout=most if seconds is None else min(seconds, most)))
+
+
+def call_later(loop: Any, seconds: float, call: Any) -> Any:
+    """Have an event loop call something in some seconds; return a handle with ``cancel``."""
+    return loop.call_later(min(seconds, _LONGEST), call)
+
+
+def chance() -> float:
+    """Return a random number from 0 to 1, for jitter."""
+    from random import random  # slow to import, and few need it
+
+    return random()
+
+
+_LONGEST = 3600.0
+"""Seconds that one wait may take; the system refuses hundreds of years."""
 
 
 def start_thread(thread: threading.Thread) -> None:

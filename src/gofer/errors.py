@@ -155,6 +155,22 @@ class LimitError(PlanError):
         )
 
 
+class PolicyError(PlanError):
+    """A policy of a job cannot be: a bad value, or two that don't fit together.
+
+    Attributes:
+        job: The job's name.
+        reason: What is wrong and what to write instead.
+    """
+
+    def __init__(self, job: str, reason: str) -> None:
+        super().__init__(job, reason)
+        self.job, self.reason = job, reason
+
+    def __str__(self) -> str:
+        return f"job {self.job!r}: {self.reason}"
+
+
 class TypeHintError(PlanError, TypeError):
     """The type hints at the two ends of a need contradict each other.
 
@@ -184,6 +200,76 @@ class RunningLoopError(GoferError, RuntimeError):
 
 class InvalidTransition(GoferError, RuntimeError):
     """The core was told something that cannot have happened; nothing was changed."""
+
+
+class JobTimeout(GoferError, TimeoutError):
+    """A job took longer than its own ``timeout``.
+
+    Attributes:
+        job: The job's name.
+        timeout: Its timeout, in seconds.
+    """
+
+    def __init__(self, job: str, timeout: float) -> None:
+        super().__init__(job, timeout)
+        self.job, self.timeout = job, timeout
+
+    def __str__(self) -> str:
+        return f"job {self.job!r} took longer than its timeout of {self.timeout:g} s"
+
+
+class BreakerOpen(GoferError):
+    """A job was not tried: its breaker is open.
+
+    Attributes:
+        job: The job's name.
+        retry_after: Seconds until the breaker lets a call through, as far as one can tell.
+    """
+
+    def __init__(self, job: str, retry_after: float) -> None:
+        super().__init__(job, retry_after)
+        self.job, self.retry_after = job, retry_after
+
+    def __str__(self) -> str:
+        again = f"in {self.retry_after:.3g} s" if self.retry_after else "after the call that tries"
+        return f"job {self.job!r} was not tried: its breaker is open, and lets calls through {again}"
+
+
+class LimitDeadlock(GoferError, RuntimeError):
+    """A job needs a limit of which all places are held by jobs that wait for it themselves.
+
+    Attributes:
+        job: The job's name.
+        limit: The limit's name.
+        most: How many places it has.
+        holder: The job around this one that holds a place.
+    """
+
+    def __init__(self, job: str, limit: str, most: int, holder: str) -> None:
+        super().__init__(job, limit, most, holder)
+        self.job, self.limit, self.most, self.holder = job, limit, most, holder
+
+    def __str__(self) -> str:
+        return (
+            f"job {self.job!r} would wait for ever: it runs inside job {self.holder!r}, which "
+            f"holds a place of the limit {self.limit!r} (of {self.most}) while it waits for this "
+            f"one; take the limit off one of them"
+        )
+
+
+class JobSkipped(GoferError):
+    """What a ``fallback`` is called with where ``when`` said no; it is never raised.
+
+    Attributes:
+        job: The job's name.
+    """
+
+    def __init__(self, job: str) -> None:
+        super().__init__(job)
+        self.job = job
+
+    def __str__(self) -> str:
+        return f"job {self.job!r} was skipped: its `when` said no"
 
 
 class JobPanic(GoferError):
