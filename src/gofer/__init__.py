@@ -2,7 +2,8 @@
 
 ``JobManager`` runs a fixed set of jobs, each as soon as what it needs has ended; ``Group`` and
 ``AsyncGroup`` take jobs while they run; ``map`` and ``amap`` run one function over many items.
-``Context`` carries cancellation, a deadline and values.
+``Context`` carries cancellation, a deadline and values. ``Retry``, ``Hedge`` and ``Breaker`` are
+policies of jobs.
 
 Importing this loads neither asyncio nor multiprocessing.
 """
@@ -13,8 +14,9 @@ from gofer._group import AsyncGroup, Group
 from gofer._job import FunctionJob, Job, job
 from gofer._manager import JobManager
 from gofer._map import amap, map
-from gofer._run import JobRecord, Run
+from gofer._run import Attempt, JobRecord, Run
 from gofer.errors import (
+    BreakerOpen,
     Cancelled,
     CycleError,
     DeadlineExceeded,
@@ -25,19 +27,27 @@ from gofer.errors import (
     InvalidTransition,
     JobDefinitionError,
     JobPanic,
+    JobSkipped,
+    JobTimeout,
+    LimitDeadlock,
     LimitError,
     NoResult,
     NotAwaitedError,
     PlanError,
+    PolicyError,
     RunningLoopError,
     TypeHintError,
     UnknownJobError,
     UnknownNeedError,
 )
 from gofer.observers import Observer
+from gofer.policies import Breaker, Hedge, Retry
 
 __all__ = [
     "AsyncGroup",
+    "Attempt",
+    "Breaker",
+    "BreakerOpen",
     "Cancelled",
     "Context",
     "CycleError",
@@ -48,6 +58,7 @@ __all__ = [
     "GoferError",
     "Group",
     "GroupClosed",
+    "Hedge",
     "InvalidTransition",
     "Job",
     "JobDefinitionError",
@@ -55,11 +66,16 @@ __all__ = [
     "JobManager",
     "JobPanic",
     "JobRecord",
+    "JobSkipped",
+    "JobTimeout",
+    "LimitDeadlock",
     "LimitError",
     "NoResult",
     "NotAwaitedError",
     "Observer",
     "PlanError",
+    "PolicyError",
+    "Retry",
     "Run",
     "RunningLoopError",
     "TypeHintError",

@@ -7,14 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 
+from gofer._policy import Policy, policy_of
 from gofer._signature import Signature, is_async
 from gofer.errors import JobDefinitionError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Generic, ParamSpec, Protocol, TypeVar, overload
+    from typing import Any, Generic, ParamSpec, Protocol, TypeVar, Unpack, overload
 
     from gofer._context import Context
+    from gofer.policies import PolicyOptions
 
     P = ParamSpec("P")
     R = TypeVar("R")
@@ -65,6 +67,7 @@ class FunctionJob(Generic[P, C_co, R_co]):
         after: Names of the jobs that must have ended well before this one starts.
         needs: Parameter -> name of the job whose result it gets, as given to ``job``.
         when: A predicate of ``(ctx, param)``, or None.
+        policy: Its policies, as given to ``job``, or None if there are none.
     """
 
     def __init__(
@@ -74,8 +77,10 @@ class FunctionJob(Generic[P, C_co, R_co]):
         after: tuple[str, ...] = (),
         needs: Mapping[str, str] | None = None,
         when: Callable[..., object] | None = None,
+        policy: Policy | None = None,
     ) -> None:
         self.fn = self.__wrapped__ = fn
+        self.policy = policy
         self.name, self.after, self.needs, self.when = name, after, needs or {}, when
         self.__name__ = name
         self.__qualname__ = getattr(fn, "__qualname__", name)
@@ -90,7 +95,8 @@ class FunctionJob(Generic[P, C_co, R_co]):
         bind = getattr(self.fn, "__get__", None)
         if instance is None or bind is None:
             return self
-        return FunctionJob(bind(instance, owner), self.name, self.after, self.needs, self.when)
+        bound = bind(instance, owner)
+        return FunctionJob(bound, self.name, self.after, self.needs, self.when, self.policy)
 
     def do(self, ctx: Context, param: Any, /) -> C_co:
         """Call the function with what it takes of ``ctx`` and ``param``."""
@@ -128,6 +134,7 @@ def job(
     after: Iterable[str | Job] = (),
     needs: Mapping[str, str | Job] | None = None,
     when: Callable[[Context, Any], object] | None = None,
+    **policies: Unpack[PolicyOptions],
 ) -> FunctionJob[P, Coroutine[Any, Any, R], R]: ...
 @overload
 def job(
@@ -138,6 +145,7 @@ def job(
     after: Iterable[str | Job] = (),
     needs: Mapping[str, str | Job] | None = None,
     when: Callable[[Context, Any], object] | None = None,
+    **policies: Unpack[PolicyOptions],
 ) -> FunctionJob[P, R, R]: ...
 @overload
 def job(
@@ -148,6 +156,7 @@ def job(
     after: Iterable[str | Job] = (),
     needs: Mapping[str, str | Job] | None = None,
     when: Callable[[Context, Any], object] | None = None,
+    **policies: Unpack[PolicyOptions],
 ) -> FunctionJob[..., Any, Any]: ...
 @overload
 def job(
@@ -158,8 +167,9 @@ def job(
     after: Iterable[str | Job] = (),
     needs: Mapping[str, str | Job] | None = None,
     when: Callable[[Context, Any], object] | None = None,
+    **policies: Unpack[PolicyOptions],
 ) -> JobDecorator: ...
-def job(fn=None, /, *, name=None, after=(), needs=None, when=None):  # type: ignore[no-untyped-def]
+def job(fn=None, /, *, name=None, after=(), needs=None, when=None, **policies):  # type: ignore[no-untyped-def]
     """Make a job of a function: ``@job``, ``@job(after=["user"])`` or ``job(fn, name="x")``.
 
     Args:
@@ -172,14 +182,30 @@ def job(fn=None, /, *, name=None, after=(), needs=None, when=None):  # type: ign
         needs: ``{"parameter": "job"}`` where a parameter is not called like the job. Wires a
             function that you don't own, positional parameters included.
         when: A predicate of ``(ctx, param)``; if it answers false, the job is skipped, and what
-            needs it gets None. It runs where the job would run.
+            needs it gets its ``fallback``, or None. It runs where the job would run.
+        **policies: What follows; docs/policies.md says how they go together.
+
+    Policies:
+        timeout: Seconds (or a ``timedelta``) from the job's start, over all attempts and waits.
+            Then it has failed with ``JobTimeout``, and what follows goes on at once; the run
+            still waits at its end for a plain function that goes on.
+        abandon: Whether the run may end while this plain function goes on, after its timeout or
+            when the run was stopped. The record says where it was left behind.
+        retry: How often it is tried in all, for ``ConnectionError`` and ``TimeoutError``; or a
+            ``Retry``.
+        fallback: What it gives instead of failing: a value, or a function of the exception.
+        limit: The name of one of its manager's ``limits``; or a context manager, or a function
+            that makes one, to be entered for each attempt.
+        hedge: Seconds after which a second call starts, where a call has not ended; or a ``Hedge``.
+            Only for jobs that may safely be done twice.
+        breaker: A ``Breaker``; or any context manager that guards a call and never waits.
 
     Returns:
         A ``FunctionJob``, or a decorator if ``fn`` is left out.
 
     Raises:
         JobDefinitionError: There is no name to be had, or an argument is of the wrong type. What
-            is wrong with the signature is said by the manager.
+            is wrong with the signature or a policy is said by the manager.
 
     Example:
         >>> @job
@@ -189,7 +215,7 @@ def job(fn=None, /, *, name=None, after=(), needs=None, when=None):  # type: ign
         ('twice', 8)
     """
     if fn is None:
-        return lambda fn: job(fn, name=name, after=after, needs=needs, when=when)
+        return lambda fn: job(fn, name=name, after=after, needs=needs, when=when, **policies)
     if type(fn) is FunctionJob:  # a job of a job: what is not said anew stays
         return job(
             fn.fn,
@@ -197,6 +223,7 @@ def job(fn=None, /, *, name=None, after=(), needs=None, when=None):  # type: ign
             after=after or fn.after,
             needs=fn.needs if needs is None else needs,
             when=fn.when if when is None else when,
+            **(fn.policy.given if fn.policy is not None else {}) | policies,
         )
     if name is None:
         name = _name_of(fn)
@@ -209,7 +236,8 @@ def job(fn=None, /, *, name=None, after=(), needs=None, when=None):  # type: ign
     wired = {arg: need_name(name, need) for arg, need in needs.items()} if needs else None
     if not callable(fn):
         fn = _do_of(fn, name)
-    return FunctionJob(fn, name, tuple([need_name(name, each) for each in after]), wired, when)
+    names = tuple([need_name(name, each) for each in after])
+    return FunctionJob(fn, name, names, wired, when, policy_of(policies))
 
 
 def _name_of(fn: Any) -> str:

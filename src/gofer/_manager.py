@@ -5,6 +5,7 @@ from __future__ import annotations
 from gofer import _parts
 from gofer._context import Context
 from gofer._job import FunctionJob, as_job, job
+from gofer._policy import checked_limits
 from gofer._program import Program, checked_limit
 from gofer._run import Run
 from gofer._running import RunExecution
@@ -15,10 +16,11 @@ from gofer.errors import FrozenError, PlanError, RunningLoopError
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable, Mapping
-    from typing import Any, ParamSpec, TypeVar, overload
+    from typing import Any, ParamSpec, TypeVar, Unpack, overload
 
     from gofer._job import Job, JobDecorator
     from gofer.observers import Observer
+    from gofer.policies import PolicyOptions
 
     P = ParamSpec("P")
     R = TypeVar("R")
@@ -33,6 +35,8 @@ class JobManager:
         jobs: Jobs, Go-shaped objects with ``name`` and ``do(ctx, param)``, or functions.
         name: What errors and reports call it; needed where it is a job of another manager.
         limit: How many jobs may run at once, of every kind together; None means no limit.
+        limits: Name -> how many calls of the jobs with ``limit=name`` may run at once, over all
+            runs of this manager.
         fail_fast: Whether the first failure stops the run. If not, everything runs that does not
             depend on a failed job, and one ``ExceptionGroup`` is raised.
         recover: Whether a panic (``SystemExit``, a ``CancelledError`` nobody asked for, ...)
@@ -41,10 +45,10 @@ class JobManager:
 
     Raises:
         PlanError: The jobs cannot be a graph: a circle, a need that nothing provides, two jobs
-            of one name, a wrong signature, a bad limit. The message names the job.
+            of one name, a wrong signature, a bad limit or policy. The message names the job.
 
     Thread safety: may be executed from any thread or task, many times at the same time; runs share
-    nothing but the jobs. Add jobs from one thread, before the first execution.
+    nothing but the jobs and the named limits. Add jobs from one thread, before the first execution.
 
     Example:
         >>> @job
@@ -63,14 +67,17 @@ class JobManager:
         *,
         name: str | None = None,
         limit: int | None = None,
+        limits: Mapping[str, int] | None = None,
         fail_fast: bool = True,
         recover: bool = True,
         observers: Iterable[Observer] = (),
     ) -> None:
         self.name: str = name or ""  # a str, so that a manager has the type of a job
         self._jobs: list[Any] = list(jobs)
+        owner = f"manager {name!r}" if name else "manager"
         self._options: dict[str, Any] = {
-            "limit": checked_limit(f"manager {name!r}" if name else "manager", limit),
+            "limit": checked_limit(owner, limit),
+            "limits": checked_limits(owner, limits),
             "fail_fast": fail_fast,
             "recover": recover,
             "observers": tuple(observers),
@@ -101,6 +108,7 @@ class JobManager:
         after: Iterable[str | Job] = (),
         needs: Mapping[str, str | Job] | None = None,
         when: Callable[[Context, Any], object] | None = None,
+        **policies: Unpack[PolicyOptions],
     ) -> JobDecorator: ...
     def job(self, fn: Any = None, /, **options: Any) -> Any:
         """Make a job of a function, as ``gofer.job`` does, and add it to this manager.
@@ -224,7 +232,7 @@ class JobManager:
         loop = loop_backend()
         execution = self._begin(ctx, param, only)
         execution.lane = loop.Lane(
-            execution, loop.get_running_loop(), mixed=execution.program.has_sync
+            execution, loop.get_running_loop(), mixed=execution.program.uses_threads
         )
         try:
             await execution.lane.run()

@@ -33,9 +33,7 @@ class Policy:
                 hint = f"; did you mean {near!r}?" if near else ""
                 raise TypeError(f"job() got an unexpected keyword argument {name!r}{hint}")
         self.given = {
-            name: value
-            for name, value in options.items()
-            if value is not _UNSAID.get(name)
+            name: value for name, value in options.items() if value is not _UNSAID.get(name)
         }
 
     def __getattr__(self, name: str) -> Any:
@@ -44,12 +42,12 @@ class Policy:
         return self.given.get(name, _UNSAID.get(name))
 
 
-def merged(policy: Policy | None, options: Mapping[str, Any]) -> Policy | None:
-    """Return what is said by new options, and by a job's earlier ones where those say nothing."""
-    if policy is None and not options:
+def policy_of(options: Mapping[str, Any]) -> Policy | None:
+    """Return what is said by some options, or None if they say nothing."""
+    if not options:
         return None
-    made = Policy({**(policy.given if policy is not None else {}), **options})
-    return made if made.given else None
+    policy = Policy(options)
+    return policy if policy.given else None
 
 
 class Compiled:
@@ -195,9 +193,7 @@ def _checked_limit(name: str, given: Any, limits: Mapping[str, Limit]) -> tuple[
         return None, lambda: given
     if callable(given):
         return None, given
-    raise PolicyError(
-        name, f"limit must be a limit's name, or a context manager; got {given!r}"
-    )
+    raise PolicyError(name, f"limit must be a limit's name, or a context manager; got {given!r}")
 
 
 def _checked_breaker(name: str, given: Any) -> tuple[Breaker | None, Any]:

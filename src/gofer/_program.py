@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from gofer._core.lanes import LOOP, THREADS
 from gofer._core.plan import Plan, nearest
 from gofer._job import FunctionJob, as_job
+from gofer._policy import Compiled
 from gofer._signature import Signature, is_async
 from gofer._wiring import Wiring, getter
 from gofer.errors import LimitError, UnknownJobError
@@ -16,9 +17,10 @@ if TYPE_CHECKING:
     from typing import Any
 
     from gofer._core.schedule import Schedule
+    from gofer._limits import Limit
     from gofer.observers import Observer
 
-HAS_WIRES, HAS_WHEN = 4, 8
+HAS_WIRES, HAS_WHEN, HAS_POLICY = 4, 8, 16
 """Bits of a job's form; the lowest two bits are how many of ``(ctx, param)`` it takes."""
 
 
@@ -33,6 +35,8 @@ class Program:
         sources: Index -> the jobs whose results it takes, in the order of ``Wiring.names``.
         getters: Index -> a function that picks these results out of all, or None.
         whens: Index -> predicate, for the jobs that have one.
+        policies: Index -> policies, for the jobs that have some.
+        limits: Name -> limit.
         has_async, has_sync: Whether any job is.
     """
 
@@ -45,10 +49,12 @@ class Program:
         "has_sync",
         "jobs",
         "limit",
+        "limits",
         "name",
         "observers",
         "order",
         "plan",
+        "policies",
         "recover",
         "runs",
         "sources",
@@ -62,12 +68,13 @@ class Program:
         *,
         name: str | None = None,
         limit: int | None = None,
+        limits: dict[str, Limit] | None = None,
         fail_fast: bool = True,
         recover: bool = True,
         observers: tuple[Observer, ...] = (),
     ) -> None:
         self.jobs: list[FunctionJob[..., Any, Any]] = [as_job(each) for each in jobs]
-        self.name, self.limit = name, limit
+        self.name, self.limit, self.limits = name, limit, limits or {}
         self.fail_fast, self.recover, self.observers = fail_fast, recover, observers
         self.runs = 0
         self.order: list[int] | None = None
@@ -87,6 +94,7 @@ class Program:
             signature.nargs
             | (HAS_WIRES if signature.wires else 0)
             | (HAS_WHEN if each.when is not None else 0)
+            | (HAS_POLICY if each.policy is not None else 0)
             for each, signature in zip(jobs, signatures, strict=True)
         )
         lanes = bytes(LOOP if is_async(each.fn) else THREADS for each in jobs)
@@ -94,6 +102,11 @@ class Program:
         self.has_async, self.has_sync = LOOP in lanes, THREADS in lanes
         self.fns: list[Callable[..., Any]] = [each.fn for each in jobs]
         self.whens = {i: each.when for i, each in enumerate(jobs) if each.when is not None}
+        self.policies = {
+            i: Compiled(each.name, each.fn, each.policy, self.limits)
+            for i, each in enumerate(jobs)
+            if each.policy is not None
+        }
         self._wire(signatures)
 
     def _wire(self, signatures: list[Signature]) -> None:
@@ -114,6 +127,11 @@ class Program:
             sources = tuple([index[wires[arg]] for arg in wiring.names])
             self.sources[i] = needs[i] if sources == needs[i] else sources  # once is enough
             self.getters[i] = getter(self.sources[i])
+
+    @property
+    def uses_threads(self) -> bool:
+        """Whether a run may be changed from a thread; policies may use some for async jobs."""
+        return self.has_sync or bool(self.policies)
 
     def select(self, only: Iterable[object] | None) -> set[int] | None:
         """Return the indices of some jobs and all that they need; None for all jobs.

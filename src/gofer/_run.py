@@ -24,6 +24,48 @@ else:
     from gofer._job import overload
 
 
+class Attempt:
+    """One try of a job. Times are seconds from the run's start, on a monotonic clock.
+
+    Attributes:
+        start: When it started.
+        end: When it ended, or was left; None while it goes on.
+        error: What it failed with, or None.
+        waiting: Seconds of it that it waited for its ``limit``.
+        calls: How often the function was called: more than once where it was hedged.
+    """
+
+    __slots__ = ("calls", "end", "error", "start", "waiting")
+
+    def __init__(
+        self, start: float, end: float | None = None, error: BaseException | None = None
+    ) -> None:
+        self.start, self.end, self.error = start, end, error
+        self.waiting = 0.0
+        self.calls = 1
+
+    def __repr__(self) -> str:
+        how = "running" if self.end is None else "ok" if self.error is None else "failed"
+        return f"<Attempt {how}, started at {self.start:.6f} s>"
+
+
+class Story:
+    """What the policies of a job did in one run.
+
+    Attributes:
+        attempts: In the order of time.
+        fell_back: Whether the fallback stands for its result.
+        left_behind: Where it stood when the run stopped waiting for it.
+    """
+
+    __slots__ = ("attempts", "fell_back", "left_behind")
+
+    def __init__(self) -> None:
+        self.attempts: list[Attempt] = []
+        self.fell_back = False
+        self.left_behind: str | None = None
+
+
 class JobRecord:
     """How one job went. Times are seconds from the run's start, on a monotonic clock.
 
@@ -35,8 +77,12 @@ class JobRecord:
         end: When it ended, or None.
         waiting: Seconds between the end of its last need and its start, or None.
         duration: Seconds between start and end, or None.
-        attempts: How often it was tried: 0 or 1.
-        error: What it failed with, or None.
+        attempts: One ``Attempt`` for each time that it was tried.
+        waiting_for_limit: Seconds that it waited for its ``limit``, over all attempts.
+        error: What it failed with, or None; also where its fallback stands for its result.
+        fell_back: Whether it does; the state is ``"succeeded"`` then.
+        left_behind: Where it stood, ``file:line``, when the run went on without it because of
+            ``abandon``; None if it was not left.
         thread: The name of the thread that it ran on, or None.
     """
 
@@ -45,11 +91,14 @@ class JobRecord:
         "duration",
         "end",
         "error",
+        "fell_back",
+        "left_behind",
         "name",
         "start",
         "state",
         "thread",
         "waiting",
+        "waiting_for_limit",
     )
 
     def __init__(
@@ -61,10 +110,18 @@ class JobRecord:
         waiting: float | None,
         error: BaseException | None,
         thread: str | None,
+        story: Story | None = None,
     ) -> None:
         self.name, self.state, self.start, self.end = name, state, start, end
         self.waiting, self.error, self.thread = waiting, error, thread
-        self.attempts = 0 if start is None else 1
+        self.attempts: tuple[Attempt, ...] = ()
+        if story is not None:
+            self.attempts = tuple(story.attempts)
+        elif start is not None and state != NAMES[SKIPPED]:
+            self.attempts = (Attempt(start, end, error),)
+        self.waiting_for_limit = sum(each.waiting for each in self.attempts)
+        self.fell_back = story is not None and story.fell_back
+        self.left_behind = None if story is None else story.left_behind
         self.duration = None if start is None or end is None else end - start
 
     def __repr__(self) -> str:
@@ -94,6 +151,7 @@ class Run:
         "_raises",
         "_results",
         "_schedule",
+        "_stories",
         "_threads",
         "_trace",
         "name",
@@ -106,8 +164,10 @@ class Run:
         results: list[Any],
         errors: dict[int, BaseException],
         threads: list[str | None],
+        stories: dict[int, Story] | None = None,
     ) -> None:
         self.name = name
+        self._stories = {} if stories is None else stories
         self._schedule, self._results, self._errors = schedule, results, errors
         self._threads = threads
         self._raises: BaseException | None = None
@@ -192,6 +252,7 @@ class Run:
             schedule.waited(i),
             self._errors.get(i),
             self._threads[i],
+            self._stories.get(i),
         )
 
     @property

@@ -6,14 +6,17 @@ from gofer import _parts
 from gofer._core.schedule import Schedule
 from gofer._core.states import NAMES, RUNNING
 from gofer._notes import MOST, add_note, failed_too, of_failure, sentence, undone
-from gofer._program import HAS_WHEN, Program
-from gofer._run import JobRecord, Run
+from gofer._program import HAS_POLICY, HAS_WHEN, Program
+from gofer._run import JobRecord, Run, Story
 from gofer.backends._execution import CALLS, ENGINE, PLAIN, Execution, Skip, refuse_awaitable
+from gofer.backends._policied import Policied, aperform, perform
 from gofer.backends._workers import workers
+from gofer.backends._worlds import Loop, Threads
 from gofer.errors import traceback_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
     from gofer._context import Context
@@ -31,6 +34,7 @@ class RunExecution(Execution):
         "program",
         "results",
         "run",
+        "stories",
         "threads",
     )
 
@@ -52,8 +56,9 @@ class RunExecution(Execution):
         self.results: list[Any] = [None] * size
         self.threads: list[str | None] = [None] * size
         self.name_of = program.plan.names.__getitem__  # it is asked for each job
+        self.stories: dict[int, Story] = {}
         super().__init__(core, ctx, workers, recover=program.recover, observers=program.observers)
-        self.run = Run(program.name, core, self.results, self.errors, self.threads)
+        self.run = Run(program.name, core, self.results, self.errors, self.threads, self.stories)
         if self.observers:
             self._tell("run_started", self.run)
 
@@ -81,6 +86,8 @@ class RunExecution(Execution):
 
     def _call_wired(self, i: int, form: int) -> Any:
         program = self.program
+        if form & HAS_POLICY:
+            return self._perform(i, form)
         if form & HAS_WHEN and not program.whens[i](self.ctx, self.param):
             raise Skip
         nargs = form & 3
@@ -95,6 +102,23 @@ class RunExecution(Execution):
             return wiring.by_place(*(self.ctx, self.param)[:nargs], *results)
         named = dict(zip(wiring.names, results, strict=True))
         return wiring.fn(*(self.ctx, self.param)[:nargs], **named)
+
+    def _perform(self, i: int, form: int) -> Any:
+        program = self.program
+        skipped = form & HAS_WHEN and not program.whens[i](self.ctx, self.param)
+        policy = program.policies[i]
+        story = self.stories[i] = Story()
+        if policy.is_async:
+            return aperform(Policied(self, i, policy, Loop(self), story), skipped=bool(skipped))
+        return perform(Policied(self, i, policy, Threads(self), story), skipped=bool(skipped))
+
+    def bound(self, i: int, ctx: Context) -> tuple[Callable[..., Any], Any, dict[str, Any]]:
+        """Return a job's function and its arguments, among which the context is this one."""
+        program, args, named = self.program, (ctx, self.param)[: self.forms[i] & 3], {}
+        wiring = program.wirings[i]
+        if wiring is not None:
+            named = dict(zip(wiring.names, program.getters[i](self.results), strict=True))
+        return self.fns[i], args, named
 
     def keep(self, i: int, result: Any) -> None:
         self.results[i] = result
@@ -122,7 +146,7 @@ class RunExecution(Execution):
         if self.observers:
             self._tell("run_ended", run)
         self.clear()
-        self.param = self.run = self.results = self.threads = None  # type: ignore[assignment]
+        self.param = self.run = self.results = self.threads = self.stories = None  # type: ignore[assignment]
         return run
 
     def _failure(self, depth: int) -> BaseException | None:
@@ -175,6 +199,7 @@ class RunExecution(Execution):
             core.waited(i),
             self.errors.get(i),
             self.threads[i],
+            self.stories.get(i),
         )
         self._tell("job_ended", self.run, record)
 
@@ -191,3 +216,4 @@ _FRAMES = {
 }
 CALLS |= _FRAMES
 ENGINE |= _FRAMES
+ENGINE.add(RunExecution._perform.__code__)

@@ -232,7 +232,9 @@ class BreakerOpen(GoferError):
 
     def __str__(self) -> str:
         again = f"in {self.retry_after:.3g} s" if self.retry_after else "after the call that tries"
-        return f"job {self.job!r} was not tried: its breaker is open, and lets calls through {again}"
+        return (
+            f"job {self.job!r} was not tried: its breaker is open, and lets calls through {again}"
+        )
 
 
 class LimitDeadlock(GoferError, RuntimeError):

@@ -10,7 +10,6 @@ import threading
 from collections import deque
 
 from gofer import _parts
-from gofer.errors import PolicyError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -235,7 +234,16 @@ class Breaker:
     Source: Nygard, Release It! (2007).
     """
 
-    __slots__ = ("_count", "_lock", "_number", "_opens_at", "_trial", "failures", "on", "reset_after")
+    __slots__ = (
+        "_count",
+        "_lock",
+        "_number",
+        "_opens_at",
+        "_trial",
+        "failures",
+        "on",
+        "reset_after",
+    )
 
     def __init__(
         self,
@@ -253,7 +261,7 @@ class Breaker:
 
     @property
     def state(self) -> str:
-        """``"closed"``, ``"open"``, or ``"half open"``: the next call, or one that runs, decides."""
+        """``"closed"``, ``"open"``, or ``"half open"`` while one call decides."""
         at = self._opens_at
         if at is None:
             return "closed"
@@ -315,6 +323,42 @@ class Breaker:
         return f"<Breaker {self.state}, {self.failures} failures, {self.reset_after:g} s>"
 
 
+class Retries:
+    """Whether jobs are retried, and whether they wait for it; tests of users change it.
+
+    Thread safety: ``changed`` swaps one tuple for another under a lock.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._changes: tuple[tuple[object, str], ...] = ()
+
+    def change(self, how: str) -> Callable[[], None]:
+        """Switch retries ``"off"``, or make them ``"instant"``; return what takes that back."""
+        key = object()
+        with self._lock:
+            self._changes = (*self._changes, (key, how))
+
+        def take_back() -> None:
+            with self._lock:
+                self._changes = tuple([each for each in self._changes if each[0] is not key])
+
+        return take_back
+
+    def pause(
+        self, retry: Retry, error: Exception, failed: int, chance: Callable[[], float]
+    ) -> float | None:
+        """Return what ``retry.pause`` says, unless it has been changed; the last change counts."""
+        how = self._changes[-1][1] if self._changes else ""
+        if how == "off":
+            return None
+        pause = retry.pause(error, failed, chance)
+        return 0.0 if how == "instant" and pause is not None else pause
+
+
+retries = Retries()
+
+
 def seconds(given: Any) -> float | None:
     """Return a number of seconds above 0, out of a number or a timedelta; None if it is none."""
     if hasattr(given, "total_seconds"):
@@ -326,8 +370,3 @@ def _is_number(given: Any, *, least: float) -> bool:
     if isinstance(given, bool) or not isinstance(given, (int, float)):
         return False
     return math.isfinite(given) and given >= least
-
-
-def refuse(job: str, what: str, why: str) -> PolicyError:
-    """Return the error for a policy that cannot be."""
-    return PolicyError(job, f"{what}: {why}")

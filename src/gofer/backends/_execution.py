@@ -9,6 +9,7 @@ Who owns what
     ended_elsewhere
                 jobs that ended well while another thread had the desk, which books them
     waiting     likewise, what to call when any job has ended (a group's caller that wants a place)
+    out         calls beside their jobs that may go on when those have ended; guarded by ``lock``
     the rest    written by the job's own thread, at the job's own index
 """
 
@@ -35,7 +36,7 @@ from gofer.errors import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from types import CodeType
+    from types import CodeType, FrameType
     from typing import Any
 
     from gofer._core.lanes import Lanes
@@ -86,6 +87,7 @@ class Execution:
         "lane",
         "lock",
         "observers",
+        "out",
         "parked",
         "raised",
         "recover",
@@ -120,6 +122,7 @@ class Execution:
         self.ended_elsewhere: list[tuple[int, float]] = []
         self.parked: list[Any] = []
         self.waiting: list[Callable[[], object]] = []
+        self.out: dict[Any, None] = {}
         self.lane: Any = None
         self.caller: int | None = None
         self.interrupted: BaseException | None = None  # the KeyboardInterrupt to raise at the end
@@ -166,6 +169,14 @@ class Execution:
     def tell_ended(self, i: int, outcome: int, at: float) -> None:
         """Tell the observers that a job has ended."""
 
+    def came_back(self, call: object) -> None:
+        """Note that a call beside its job has ended; that may end the run."""
+        with self.lock:
+            self.out.pop(call, None)
+            over = not self.out and self.core.finished
+        if over:
+            self.finish()
+
     def over(self) -> bool:
         """Return whether nothing runs and nothing can start any more; it stays so.
 
@@ -173,7 +184,7 @@ class Execution:
         counted among those that run.
         """
         with self.lock:
-            return self.core.finished
+            return self.core.finished and not self.out
 
     # -- waking and stopping
 
@@ -239,15 +250,14 @@ class Execution:
 
     def _place(self, i: int) -> str | None:
         """Return ``file:line`` where a job stands now, or None."""
+        for call in tuple(self.out):
+            if call.is_of(i):
+                return call.place()  # type: ignore[no-any-return]
         label, lane = self.label_of(i), self.lane
         if label == "loop":
-            frame = None if lane is None else lane.frame_of(i)
-        else:
-            ident = self.caller if label is None else IDENTS.get(label, self.caller)
-            frame = None if ident is None else sys._current_frames().get(ident)
-            while frame is not None and frame.f_back and frame.f_back.f_code not in CALLS:
-                frame = frame.f_back  # down to the job's own function
-        return None if frame is None else f"{frame.f_code.co_filename}:{frame.f_lineno}"
+            return place_of(None if lane is None else lane.frame_of(i))
+        ident = self.caller if label is None else IDENTS.get(label, self.caller)
+        return place_of(job_frame(ident))
 
     # -- failing
 
@@ -260,15 +270,18 @@ class Execution:
             self.interrupted = error
             self.ctx.cancel(error)
             return CANCELLED
-        if self.ctx.cancelled and _is_cancellation(error):
+        if self.ctx.cancelled and is_cancellation(error):
             return CANCELLED
-        if not isinstance(error, Exception) or isinstance(
-            error, (StopIteration, StopAsyncIteration)
-        ):
+        self.noted(i, error)
+        return FAILED
+
+    def noted(self, i: int, error: BaseException) -> BaseException:
+        """Note the error of a job that has failed, and return it: a panic as a ``JobPanic``."""
+        if is_panic(error):
             error = self._panic(i, error)
         self.errors[i] = error
         _warn(f"job {self.name_of(i)!r} failed: {describe(error)}")
-        return FAILED
+        return error
 
     def _panic(self, i: int, error: BaseException) -> BaseException:
         if not self.recover:
@@ -299,6 +312,19 @@ class Execution:
         self.snapshot = self.ctx = self._forget = self._deaf = None  # type: ignore[assignment]
 
 
+def job_frame(ident: int | None) -> FrameType | None:
+    """Return the frame of a job's own function in a thread, or None."""
+    frame = None if ident is None else sys._current_frames().get(ident)
+    while frame is not None and frame.f_back and frame.f_back.f_code not in CALLS:
+        frame = frame.f_back
+    return frame
+
+
+def place_of(frame: FrameType | None) -> str | None:
+    """Return ``file:line`` of a frame, or None."""
+    return None if frame is None else f"{frame.f_code.co_filename}:{frame.f_lineno}"
+
+
 PLAIN = frozenset({type(None), bool, int, float, str, bytes, list, dict, tuple, set})
 """Types of results that need no second look."""
 
@@ -323,7 +349,15 @@ def refuse_awaitable(name: str, value: object) -> None:
         raise NotAwaitedError(name, kind.__name__.replace("_", " "))
 
 
-def _is_cancellation(error: BaseException) -> bool:
+def is_panic(error: BaseException) -> bool:
+    """Return whether an error is not an ordinary exception."""
+    return not isinstance(error, Exception) or isinstance(
+        error, (StopIteration, StopAsyncIteration)
+    )
+
+
+def is_cancellation(error: BaseException) -> bool:
+    """Return whether an error is what a cancellation raises, Gofer's or asyncio's."""
     if isinstance(error, (Cancelled, DeadlineExceeded)):
         return True
     exceptions = sys.modules.get("asyncio.exceptions")

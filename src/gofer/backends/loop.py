@@ -276,7 +276,10 @@ class Lane:
         coroutine: Any = None if task is None else task.get_coro()
         if coroutine is None:
             return None
-        frame = getattr(coroutine.cr_await, "cr_frame", None)
+        inner = coroutine.cr_await
+        while getattr(inner, "cr_code", None) in ENGINE:  # a job with policies
+            inner = inner.cr_await
+        frame = getattr(inner, "cr_frame", None)
         if frame is not None:
             return frame  # type: ignore[no-any-return]
         for each in sys._current_frames().values():  # it does not await, and blocks the loop

@@ -211,7 +211,7 @@ def _work_and_wait(execution: Execution) -> None:
     while True:
         left = work(execution, label)
         with execution.lock:
-            if core.finished:
+            if core.finished and not execution.out:
                 return
             if not left and core.has_ready(THREADS):
                 continue

@@ -1,0 +1,149 @@
+"""Foreign limits: context managers of somebody else, entered for the time of a call.
+
+A plain one may block, and an async one belongs to an event loop and perhaps to a task. So each is
+entered and left in a place of its own, a helper's thread or a task, that does nothing else.
+"""
+
+from __future__ import annotations
+
+import threading
+
+from gofer import _parts
+from gofer.backends import loop_backend
+from gofer.backends._helpers import helpers
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from gofer.backends._execution import Execution
+
+
+class Hold:
+    """One context manager, being entered, held or left.
+
+    Attributes:
+        granted: Whether it has been entered.
+        error: What entering it has raised.
+    """
+
+    def __init__(self, execution: Execution, manager: Any, wake: Callable[[], object]) -> None:
+        self._execution, self._manager, self._wake = execution, manager, wake
+        self.granted = False
+        self.error: BaseException | None = None
+
+    def begin(self, loop: Any) -> Hold:
+        """Begin to enter it, on a loop or in a thread.
+
+        Args:
+            loop: The loop for a manager that is async; None where no loop is.
+        """
+        raise NotImplementedError
+
+    def leave(self) -> None:
+        """Leave it as soon as it has been entered, or give up entering it."""
+        raise NotImplementedError
+
+    def _note(self) -> None:
+        with self._execution.lock:
+            self._execution.out[self] = None
+
+    def _ended(self) -> None:
+        self._execution.came_back(self)
+        self._wake()
+
+    def is_of(self, i: int) -> bool:
+        """Return whether it is a call of this job; it never is one."""
+        return False
+
+
+class ThreadHold(Hold):
+    """A plain one, in a helper's thread."""
+
+    def begin(self, loop: Any) -> Hold:
+        self._gate = threading.Lock()
+        self._gate.acquire()
+        self._note()
+        try:
+            helpers.lend("limit", self._serve)
+        except RuntimeError as error:
+            self.error = error
+            self._ended()
+        return self
+
+    def _serve(self) -> None:
+        try:
+            with self._manager:
+                self.granted = True
+                self._wake()
+                self._gate.acquire()
+        except BaseException as error:
+            self.error = error
+        self._ended()
+
+    def leave(self) -> None:
+        self._gate.release()
+
+
+class LoopHold(Hold):
+    """An async one, in a task of its own."""
+
+    def begin(self, loop: Any) -> Hold:
+        self._loop = loop_backend().background_loop() if loop is None else loop
+        self._left = False
+        self._future: Any = None
+        self._task: Any = None
+        self._note()
+        if _parts.running_loop() is self._loop:
+            self._start()
+        else:
+            self._loop.call_soon_threadsafe(self._start)
+        return self
+
+    def _start(self) -> None:
+        self._future = self._loop.create_future()
+        self._task = self._loop.create_task(self._serve())
+        self._task.add_done_callback(lambda _: self._ended())
+
+    async def _serve(self) -> None:
+        try:
+            async with self._manager:
+                self.granted = True
+                self._wake()
+                await self._future
+        except BaseException as error:
+            self.error = error
+
+    def leave(self) -> None:
+        self._loop.call_soon_threadsafe(self._leave)
+
+    def _leave(self) -> None:
+        if self.granted and not self._future.done():
+            self._future.set_result(None)
+        else:
+            self._task.cancel()
+
+
+def hold(
+    execution: Execution, manager: Any, wake: Callable[[], object], *, prefer_async: bool, loop: Any
+) -> Hold:
+    """Begin to enter a context manager.
+
+    Args:
+        execution: The run, which will wait until it has been left.
+        manager: The context manager.
+        wake: What to call when it has been entered, or cannot be.
+        prefer_async: Which side to take of one that is both.
+        loop: The loop of the run's async jobs, or None.
+
+    Raises:
+        TypeError: It is none.
+    """
+    kind = type(manager)
+    can_block, can_await = hasattr(kind, "__enter__"), hasattr(kind, "__aenter__")
+    if can_await and (prefer_async or not can_block):
+        return LoopHold(execution, manager, wake).begin(loop)
+    if can_block:
+        return ThreadHold(execution, manager, wake).begin(loop)
+    raise TypeError(f"a limit must be a context manager, not a {kind.__name__}")

@@ -1,0 +1,341 @@
+"""A job with policies, in one run: attempts, calls, and what comes of them.
+
+From outside in: the fallback, the timeout, then for each attempt the limit, the hedge, and for
+each call the breaker. Written once for both worlds, see ``_worlds``.
+
+Errors are handed around as values here, not raised: a ``StopIteration`` that is raised in a
+coroutine becomes something else, and what a job raises must come out as it is.
+"""
+
+from __future__ import annotations
+
+from gofer import _parts, policies
+from gofer._policy import Compiled
+from gofer._run import Attempt, Story
+from gofer.backends._calls import Call
+from gofer.backends._execution import ENGINE, Skip, is_cancellation, is_panic
+from gofer.backends._holds import hold
+from gofer.backends._worlds import Loop, Threads
+from gofer.errors import BreakerOpen, Cancelled, JobSkipped, JobTimeout, LimitDeadlock
+from gofer.policies import NOTHING
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from gofer._running import RunExecution
+
+
+class Policied:
+    """One job of one run, while it is driven."""
+
+    __slots__ = (
+        "calls",
+        "error",
+        "execution",
+        "i",
+        "name",
+        "policy",
+        "story",
+        "until",
+        "value",
+        "world",
+    )
+
+    def __init__(
+        self, execution: RunExecution, i: int, policy: Compiled, world: Threads | Loop, story: Story
+    ) -> None:
+        self.execution, self.i, self.policy, self.world = execution, i, policy, world
+        self.story = story
+        self.name = execution.name_of(i)
+        self.value: Any = None
+        self.error: BaseException | None = None
+        self.calls: list[Call] = []
+        self.until: float | None = None
+        if policy.timeout is not None:
+            until, deadline = _parts.clock() + policy.timeout, execution.ctx.deadline
+            if deadline is None or until < deadline:
+                self.until = until
+
+    async def drive(self, *, skipped: bool) -> None:
+        """See the job to its end: there is a ``value`` then, or an ``error``."""
+        try:
+            self.error = Skip() if skipped else await self._try()
+        finally:
+            self.world.close()
+        error, fallback = self.error, self.policy.fallback
+        if error is None or fallback is NOTHING:
+            return
+        if skipped:
+            await self._fall_back(JobSkipped(self.name))
+        elif self._is_failure(error):
+            self.story.fell_back = True
+            await self._fall_back(self.execution.noted(self.i, error))
+            self.error = None
+
+    async def _fall_back(self, error: BaseException) -> None:
+        fallback = self.policy.fallback
+        value = fallback(error) if callable(fallback) else fallback
+        if self.world.is_async and hasattr(type(value), "__await__"):
+            value = await value
+        self.value = value
+
+    def _is_failure(self, error: BaseException) -> bool:
+        """Return whether an error is one that a fallback may stand for: no cancellation is."""
+        if is_cancellation(error):
+            # A deadline of the job's own making is a failure like others; the run's is not.
+            return isinstance(error, Exception) and not self.execution.ctx.cancelled
+        if is_panic(error):
+            return self.execution.recover and not isinstance(error, KeyboardInterrupt)
+        return True
+
+    async def _try(self) -> BaseException | None:
+        """Make attempts until one is the last; return its error, or None."""
+        while True:
+            error = await self._attempt()
+            if error is None:
+                return None
+            pause = self._pause(error)
+            if pause is None:
+                return error
+            until = _parts.clock() + pause
+            while _parts.clock() < until:
+                await self.world.wait(until)
+
+    def _pause(self, error: BaseException) -> float | None:
+        """Return the seconds until the next attempt, or None if there is to be none."""
+        retry, ctx = self.policy.retry, self.execution.ctx
+        if retry is None or not isinstance(error, Exception) or is_panic(error) or ctx.cancelled:
+            return None
+        if isinstance(error, (BreakerOpen, LimitDeadlock)) or self._is_late():
+            return None
+        pause = policies.retries.pause(retry, error, len(self.story.attempts), _parts.chance)
+        if pause is None:
+            return None
+        end = _parts.clock() + pause
+        for latest in (self.until, ctx.deadline):
+            if latest is not None and end >= latest:
+                return None
+        return pause
+
+    def _is_late(self) -> bool:
+        return self.until is not None and _parts.clock() >= self.until
+
+    async def _attempt(self) -> BaseException | None:
+        """Make one attempt; return its error, or None."""
+        start = self.execution.start
+        attempt = Attempt(_parts.clock() - start)
+        self.story.attempts.append(attempt)
+        self.calls.clear()
+        try:
+            place = await self._enter(attempt)
+            attempt.error = await self._make_calls(place, attempt)
+        except (BreakerOpen, JobTimeout, LimitDeadlock, _EnteringFailed) as error:
+            attempt.error = error.error if isinstance(error, _EnteringFailed) else error
+        finally:
+            attempt.end = _parts.clock() - start
+        return attempt.error
+
+    async def _enter(self, attempt: Attempt) -> Any:
+        """Wait for a place of the limit, if there is one, and return it."""
+        policy, world = self.policy, self.world
+        if policy.limit is not None:
+            place: Any = policy.limit.enter(self.name, world.wake)
+        elif policy.foreign is not None:
+            place = self._hold()
+        else:
+            return None
+        if place.granted:
+            return place
+        since = _parts.clock()
+        try:
+            while not place.granted:
+                if getattr(place, "error", None) is not None:
+                    raise _EnteringFailed(place.error)
+                if self._is_late():
+                    raise JobTimeout(self.name, policy.timeout or 0.0)
+                await world.wait(self.until)
+        except BaseException:
+            place.leave()
+            raise
+        finally:
+            attempt.waiting = _parts.clock() - since
+        return place
+
+    def _hold(self) -> Any:
+        policy, world = self.policy, self.world
+        try:
+            manager = policy.foreign()
+            return hold(
+                self.execution, manager, world.wake, prefer_async=world.is_async, loop=world.loop
+            )
+        except Exception as error:
+            raise _EnteringFailed(error) from error
+
+    async def _make_calls(self, place: Any, attempt: Attempt) -> BaseException | None:
+        """Call the function, and once more where it is hedged; return the error, or None."""
+        if not self.policy.beside:
+            call = self._new(place, self.execution.ctx)
+            await self.world.call(call)
+            self.value = call.value
+            return call.error
+        self._spawn(place)
+        try:
+            error = await self._first_good(attempt)
+        except BaseException:
+            self._leave(Cancelled("its run was stopped"))
+            raise
+        self._leave(error if error is not None else Cancelled("another call was faster"))
+        return error
+
+    async def _first_good(self, attempt: Attempt) -> BaseException | None:
+        """Wait for the first call that ends well; return None, or the error of the first."""
+        policy, calls = self.policy, self.calls
+        after = self._hedge_after()
+        next_at = None if after is None else calls[0].start + after
+        while True:
+            good = next((c for c in calls if c.end is not None and c.error is None), None)
+            if good is not None:
+                self.value = good.value
+                if policy.durations is not None:
+                    policy.durations.add((good.end or 0.0) - calls[0].start)
+                return None
+            if all(call.end is not None for call in calls):
+                return self._as_timeout(calls[0].error)
+            if self._is_late():
+                return JobTimeout(self.name, policy.timeout or 0.0)
+            now = _parts.clock()
+            if after is not None and next_at is not None and now >= next_at:
+                self._hedge()
+                attempt.calls = len(calls)
+                next_at = now + after if len(calls) < policy.most else None
+            times = [at for at in (self.until, next_at) if at is not None]
+            await self.world.wait(min(times) if times else None)
+
+    def _as_timeout(self, error: BaseException | None) -> BaseException | None:
+        """Return an error, or the timeout that it comes from: the call's context knew of it."""
+        if error is None or not is_cancellation(error) or self.execution.ctx.cancelled:
+            return error
+        return JobTimeout(self.name, self.policy.timeout or 0.0) if self._is_late() else error
+
+    def _hedge_after(self) -> float | None:
+        hedge = self.policy.hedge
+        if hedge is None:
+            return None
+        durations, part = self.policy.durations, hedge.quantile
+        if durations is not None and part is not None:
+            return durations.quantile(part)
+        return hedge.after  # type: ignore[return-value]  # compiled to a number
+
+    def _hedge(self) -> None:
+        """Make one more call, if nothing speaks against it: it must not wait for a place."""
+        limit, place = self.policy.limit, None
+        if limit is not None:
+            place = limit.try_enter(self.name)
+            if place is None:
+                return
+        try:
+            self._spawn(place)
+        except BreakerOpen:
+            return
+
+    def _new(self, place: Any, ctx: Any) -> Call:
+        """Prepare a call, if the breaker lets it through.
+
+        Raises:
+            BreakerOpen: It does not; the place has been given back.
+        """
+        policy, ticket = self.policy, None
+        if policy.breaker is not None:
+            now = _parts.clock()
+            ticket = policy.breaker.admit(now)
+            if ticket is None:
+                if place is not None:
+                    place.leave()
+                raise BreakerOpen(self.name, policy.breaker.opens_in(now))
+        return Call(
+            self.execution,
+            self.i,
+            ctx,
+            self.world.wake,
+            place=place,
+            breaker=policy.breaker,
+            ticket=ticket,
+            guard=policy.guard,
+            abandon=policy.abandon,
+        )
+
+    def _spawn(self, place: Any) -> None:
+        outer = self.execution.ctx
+        ctx = outer.child(deadline=self.until)
+        ctx._outer = outer
+        call = self._new(place, ctx)
+        self.calls.append(call)
+        call.note()
+        try:
+            self.world.spawn(call, self.execution, self.i)
+        except RuntimeError as error:  # no thread to be had
+            call.failed(error)
+            call.ended()
+
+    def _leave(self, why: BaseException) -> None:
+        """Leave the calls that go on still."""
+        for call in self.calls:
+            if call.end is None:
+                self.story.left_behind = call.leave(why) or self.story.left_behind
+
+
+class _EnteringFailed(Exception):
+    """Carries what a foreign limit has raised, so that it is not taken for the job's own."""
+
+    def __init__(self, error: BaseException) -> None:
+        super().__init__(error)
+        self.error = error
+
+
+def perform(policied: Policied, *, skipped: bool) -> Any:
+    """Drive a job in this thread: return its result, or raise its error."""
+    try:
+        policied.drive(skipped=skipped).send(None)
+    except StopIteration:
+        pass
+    return _result(policied)
+
+
+async def aperform(policied: Policied, *, skipped: bool) -> Any:
+    """Drive a job on this loop: return its result, or raise its error."""
+    await policied.drive(skipped=skipped)
+    return _result(policied)
+
+
+def _result(policied: Policied) -> Any:
+    error, value = policied.error, policied.value
+    if isinstance(error, Skip):
+        policied.execution.keep(policied.i, value)
+    if error is None:
+        return value
+    try:
+        raise error
+    finally:  # the error's traceback holds this frame
+        del error, policied
+
+
+ENGINE.update(
+    each.__code__
+    for each in (
+        perform,
+        aperform,
+        _result,
+        Policied.drive,
+        Policied._try,
+        Policied._attempt,
+        Policied._make_calls,
+        Policied._first_good,
+        Policied._enter,
+        Policied._fall_back,
+        Threads.call,
+        Threads.wait,
+        Loop.call,
+        Loop.wait,
+    )
+)
