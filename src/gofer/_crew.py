@@ -155,6 +155,10 @@ def lane_of(fn: Any, call: str = "group.go", rest: str = "url") -> int:
     flags = flags_of(fn)
     if not flags:  # a plain function or a built-in one, as nearly always
         return THREADS
+    if type(fn) is FunctionJob and fn.policy is not None:
+        raise JobDefinitionError(
+            fn.name, f"has policies, which a group does not know; write: {call}(job.fn, {rest})"
+        )
     refuse_generator(fn, base_name(fn))
     return LOOP if is_async(fn) else THREADS
 

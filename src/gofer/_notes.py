@@ -9,6 +9,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from gofer._run import Story
+
 MOST = 5
 """Names in one list."""
 
@@ -58,6 +60,15 @@ def _plain(name: str) -> str:
 def of_failure(name: str, at: float, *, run: str) -> str:
     """Return the sentence that every note on a failed job begins with."""
     return f"job {name!r} failed {at:.3f} s after the start of {run}"
+
+
+def of_attempts(story: Story | None) -> str:
+    """Return what is added to that sentence for a job that was tried more than once."""
+    if story is None or len(story.attempts) < 2:
+        return ""
+    first, last = story.attempts[0], story.attempts[-1]
+    took = (last.end or last.start) - first.start
+    return f", after {len(story.attempts)} attempts in {took:.3f} s"
 
 
 def undone(

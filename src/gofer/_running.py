@@ -5,7 +5,7 @@ from __future__ import annotations
 from gofer import _parts
 from gofer._core.schedule import Schedule
 from gofer._core.states import NAMES, RUNNING
-from gofer._notes import MOST, add_note, failed_too, of_failure, sentence, undone
+from gofer._notes import MOST, add_note, failed_too, of_attempts, of_failure, sentence, undone
 from gofer._program import HAS_POLICY, HAS_WHEN, Program
 from gofer._run import JobRecord, Run, Story
 from gofer.backends._execution import CALLS, ENGINE, PLAIN, Execution, Skip, refuse_awaitable
@@ -168,7 +168,8 @@ class RunExecution(Execution):
 
     def _sentence(self, i: int) -> str:
         at = self.core.ended_at[i] or 0.0
-        return of_failure(self.name_of(i), at, run=self._whose())
+        begin = of_failure(self.name_of(i), at, run=self._whose())
+        return begin + of_attempts(self.stories.get(i))
 
     def _whose(self) -> str:
         return f"run {self.program.name!r}" if self.program.name else "the run"

@@ -14,7 +14,7 @@ from gofer.views.facts import NOTHING, Facts, amount, counts
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from gofer._run import JobRecord, Run
 
@@ -24,6 +24,7 @@ NARROWEST = 80
 MOST = 60
 """Jobs that are shown one by one; of more, those that matter."""
 
+_MOST_ATTEMPTS = 5  # of one job, that are shown
 _ELLIPSIS = "..."
 _NOTICEABLE = 0.001  # seconds of waiting; whoever is handed from thread to thread waits a little
 
@@ -202,7 +203,7 @@ class _Waterfall:
         """Return a title line, the jobs' lines, and what the signs mean."""
         starts = ["start", *["" if r.start is None else amount(r.start) for r in shown]]
         tooks = ["took", *["" if r.end is None else amount(self.facts.took(r)) for r in shown]]
-        states = ["", *["" if r.state == "succeeded" else r.state for r in shown]]
+        states = ["", *[_state(r) for r in shown]]
         names = [r.name for r in shown]
         most = self.width // 4
         wide = max(measure(self.pen.clip(name, most)) for name in ("job", *names))
@@ -218,9 +219,8 @@ class _Waterfall:
                 f"  |{bars[i]}|  {states[i]}"
             )
             lines.append(line.rstrip())
-            error = shown[i - 1].error if i else None
-            if error is not None:
-                lines.append(f"    {self.pen.clip(describe(error), self.width - 4)}")
+            if i:
+                lines += [f"    {self.pen.clip(t, self.width - 4)}" for t in _told(shown[i - 1])]
         return [*lines, *_legend(bars)]
 
     def _bar(self, record: JobRecord, cells: int) -> str:
@@ -236,6 +236,35 @@ class _Waterfall:
         sign = "#" if record.name in self.facts.critical else "="
         bar = " " * (first - dots) + "." * dots + sign * (length - 1)
         return (bar + (">" if record.end is None else sign)).ljust(cells)
+
+
+def _state(record: JobRecord) -> str:
+    """Return what stands at the end of a job's line."""
+    if record.state != "succeeded":
+        return record.state
+    return "fell back" if record.fell_back else ""
+
+
+def _told(record: JobRecord) -> Iterator[str]:
+    """Return what stands under a job's line: its error, and what its policies did."""
+    if record.error is not None:
+        yield describe(record.error)
+    if record.left_behind is not None:
+        yield f"left behind at {record.left_behind}"
+    if record.waiting_for_limit >= _NOTICEABLE:
+        yield f"waited {amount(record.waiting_for_limit)} for its limit"
+    calls = sum(each.calls for each in record.attempts)
+    if calls > len(record.attempts):
+        yield f"hedged: {calls:,} calls"
+    failed = [each for each in record.attempts if each.error is not None]
+    if len(record.attempts) < 2:
+        return
+    yield f"{len(record.attempts):,} attempts; failed:"
+    for each in failed[:_MOST_ATTEMPTS]:
+        took = "" if each.end is None else f" after {amount(each.end - each.start)}"
+        yield f"  at {amount(each.start)}{took}: {describe(each.error)}"
+    if len(failed) > _MOST_ATTEMPTS:
+        yield f"  and {len(failed) - _MOST_ATTEMPTS:,} more"
 
 
 def _counts(records: Iterable[JobRecord]) -> str:

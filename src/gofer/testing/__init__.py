@@ -1,0 +1,55 @@
+"""What the tests of Gofer's users need."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from gofer.policies import retries
+
+
+@contextmanager
+def no_retries() -> Iterator[None]:
+    """Let no job be tried more than once, for the time of a ``with`` block.
+
+    It holds for the whole process, so that a server in another thread is tested, too.
+
+    Thread safety: blocks may be entered and left in any order, in any thread; of several that
+    are open at the same time, the one that was entered last counts.
+
+    Example:
+        >>> from gofer import JobManager, Retry, job
+        >>> @job(retry=Retry(attempts=5, on=Exception), fallback="nothing")
+        ... def flaky():
+        ...     raise ConnectionError
+        >>> with no_retries():
+        ...     len(JobManager([flaky]).execute().record(flaky).attempts)
+        1
+    """
+    take_back = retries.change("off")
+    try:
+        yield
+    finally:
+        take_back()
+
+
+@contextmanager
+def instant_retries() -> Iterator[None]:
+    """Let no job wait between its attempts, for the time of a ``with`` block.
+
+    The rest is as in ``no_retries``.
+
+    Example:
+        >>> from gofer import JobManager, Retry, job
+        >>> @job(retry=Retry(attempts=5, on=Exception, wait_initial=3.0), fallback="nothing")
+        ... def flaky():
+        ...     raise ConnectionError
+        >>> with instant_retries():
+        ...     len(JobManager([flaky]).execute().record(flaky).attempts)
+        5
+    """
+    take_back = retries.change("instant")
+    try:
+        yield
+    finally:
+        take_back()
