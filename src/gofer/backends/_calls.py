@@ -191,7 +191,7 @@ class Call:
         Returns:
             Where it stands in its code, ``file:line``, if nobody will wait for it.
         """
-        place = self.place() if self._abandon else None
+        place = (self.place() or "its first line") if self._abandon else None
         self.tell(why)
         self._ctx.cancel(why)
         if self.task is not None:

@@ -313,9 +313,9 @@ class Execution:
 
 
 def job_frame(ident: int | None) -> FrameType | None:
-    """Return the frame of a job's own function in a thread, or None."""
+    """Return the frame of a job's own function in a thread, or None while it is in none."""
     frame = None if ident is None else sys._current_frames().get(ident)
-    while frame is not None and frame.f_back and frame.f_back.f_code not in CALLS:
+    while frame is not None and (frame.f_back is None or frame.f_back.f_code not in CALLS):
         frame = frame.f_back
     return frame
 
