@@ -26,12 +26,14 @@ class Hold:
     Attributes:
         granted: Whether it has been entered.
         error: What entering it has raised.
+        over: Whether it has been left.
     """
 
     def __init__(self, execution: Execution, manager: Any, wake: Callable[[], object]) -> None:
         self._execution, self._manager, self._wake = execution, manager, wake
         self.granted = False
         self.error: BaseException | None = None
+        self.over = False
 
     def begin(self, loop: Any) -> Hold:
         """Begin to enter it, on a loop or in a thread.
@@ -50,6 +52,7 @@ class Hold:
             self._execution.out[self] = None
 
     def _ended(self) -> None:
+        self.over = True
         self._execution.came_back(self)
         self._wake()
 

@@ -14,7 +14,7 @@ from gofer._policy import Compiled
 from gofer._run import Attempt, Story
 from gofer.backends._calls import Call
 from gofer.backends._execution import ENGINE, Skip, is_cancellation, is_panic
-from gofer.backends._holds import hold
+from gofer.backends._holds import Hold, hold
 from gofer.backends._worlds import Loop, Threads
 from gofer.errors import BreakerOpen, Cancelled, JobSkipped, JobTimeout, LimitDeadlock
 from gofer.policies import NOTHING
@@ -130,6 +130,9 @@ class Policied:
         try:
             place = await self._enter(attempt)
             attempt.error = await self._make_calls(place, attempt)
+            if isinstance(place, Hold) and all(call.end is not None for call in self.calls):
+                while not place.over:  # before it may be entered again
+                    await self.world.wait(None)
         except (BreakerOpen, JobTimeout, LimitDeadlock, _EnteringFailed) as error:
             attempt.error = error.error if isinstance(error, _EnteringFailed) else error
         finally:

@@ -1,0 +1,403 @@
+"""Policies: a job with a ``limit`` waits for a place, first come, first served."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any
+
+import pytest
+
+from gofer import Cancelled, Context, JobManager, LimitDeadlock, Retry, job
+from gofer._limits import HELD, Limit
+
+from .virtual import Virtual, virtual
+
+__all__ = ["virtual"]  # a fixture
+
+
+async def test_no_more_than_so_many_run_at_once_over_all_runs(backend: Any) -> None:
+    """The limit belongs to the manager, not to a run of it."""
+    gauge = backend.Gauge()
+
+    async def query() -> None:
+        with gauge:
+            await backend.sleep(0.002)
+
+    manager = JobManager(backend.jobs(20, query, limit="db"), limits={"db": 3})
+    await backend.together(*[lambda: backend.execute(manager)] * 4)
+    assert gauge.total == 80
+    assert gauge.most <= 3
+
+
+async def test_plain_and_async_jobs_share_a_limit(backend: Any) -> None:
+    """One line for both, whatever world they wait in."""
+    gauge = backend.Gauge()
+
+    async def query() -> None:
+        with gauge:
+            await backend.sleep(0.001)
+
+    jobs = backend.jobs(20, query, limit="db")
+    jobs += [
+        backend.job(query, name=f"other{i}", is_async=not backend.is_async, limit="db")
+        for i in range(20)
+    ]
+    await backend.execute(JobManager(jobs, limits={"db": 2}))
+    assert gauge.total == 40
+    assert gauge.most <= 2
+
+
+async def test_the_wait_is_in_the_report(backend: Any, virtual: Virtual) -> None:
+    """``waiting_for_limit`` in the record, ``waiting`` in the attempt, a line in the text."""
+    virtual.jumps = False
+    holds, leaves = backend.Event(), backend.Event()
+
+    async def holder() -> None:
+        holds.set()
+        await leaves.wait()
+
+    async def mover() -> None:
+        await backend.eventually(lambda: manager._program().limits["db"]._line)
+        virtual.advance(3.0)
+        leaves.set()
+
+    manager = JobManager(
+        [
+            backend.job(holder, limit="db"),
+            backend.job(holds.wait, name="held"),
+            backend.job(lambda: 1, name="second", limit="db", after=["held"]),
+            backend.job(mover),
+        ],
+        limits={"db": 1},
+    )
+    run = await backend.execute(manager)
+    assert run.record("second").waiting_for_limit == 3.0
+    assert run.record("second").attempts[0].waiting == 3.0
+    assert run.record("holder").waiting_for_limit == 0.0
+    assert "waited 3.00 s for its limit" in str(run)
+
+
+async def test_cancelling_the_run_ends_the_wait(backend: Any) -> None:
+    """And the place goes to the next: nothing is lost."""
+    holds, leaves = backend.Event(), backend.Event()
+
+    async def holder(ctx: Context, param: str) -> None:
+        holds.set()
+        await leaves.wait()
+
+    async def first() -> None:
+        manager_run = backend.execute(manager, None, "first", only=["holder"])
+        await manager_run
+
+    async def second() -> None:
+        await holds.wait()
+        with pytest.raises(Cancelled):
+            await backend.execute(manager, ctx, "second")
+        leaves.set()
+
+    async def stop() -> None:
+        limit = manager._program().limits["db"]
+        await backend.eventually(lambda: limit._line)
+        ctx.cancel()
+
+    ctx = Context()
+    manager = JobManager([backend.job(holder, limit="db")], limits={"db": 1})
+    await backend.together(first, second, stop)
+    limit = manager._program().limits["db"]
+    assert not limit._line
+    assert not limit._held
+
+
+async def test_a_place_is_given_back_between_two_attempts(backend: Any, virtual: Virtual) -> None:
+    """Whoever waits for its next attempt does not keep others waiting."""
+    limit: Any = None
+    held: list[int] = []
+
+    def pause(error: Exception) -> float:
+        held.append(len(limit._held))
+        return 1.0
+
+    left = [ConnectionError()]
+
+    async def flaky() -> None:
+        held.append(len(limit._held))
+        if left:
+            raise left.pop()
+
+    retry = Retry(3, on=pause)
+    manager = JobManager([backend.job(flaky, limit="db", retry=retry)], limits={"db": 1})
+    limit = manager._program().limits["db"]
+    await backend.execute(manager)
+    assert held == [1, 0, 1]
+    assert not limit._held
+
+
+async def test_a_place_is_held_until_the_call_has_really_ended(
+    backend: Any, virtual: Virtual
+) -> None:
+    """A job that has timed out has ended, but what it uses is in use as long as its code runs."""
+    go, started = backend.Event(), backend.Event()
+    order = []
+
+    async def deaf() -> None:
+        started.set()
+        while not go.is_set():
+            try:
+                await go.wait()
+            except asyncio.CancelledError:
+                pass
+        order.append("left")
+
+    async def follows(*, deaf: None) -> None:
+        await started.wait()
+        assert len(manager._program().limits["db"]._held) == 1
+        go.set()
+
+    async def second() -> None:
+        order.append("entered")
+
+    manager = JobManager(
+        [
+            backend.job(deaf, limit="db", timeout=1.0, fallback=None),
+            backend.job(follows),
+            backend.job(second, limit="db", after=["deaf"]),
+        ],
+        limits={"db": 1},
+    )
+    await backend.execute(manager)
+    assert order == ["left", "entered"]
+
+
+async def test_a_nested_run_that_needs_the_place_of_its_own_job_is_refused(backend: Any) -> None:
+    """It would wait for ever; the error names both jobs and the way out."""
+
+    async def inner() -> None:
+        raise AssertionError
+
+    async def outer() -> None:
+        await backend.execute(manager, only=["inner"])
+
+    jobs = [backend.job(outer, limit="db"), backend.job(inner, limit="db")]
+    manager = JobManager(jobs, limits={"db": 1})
+    with pytest.raises(LimitDeadlock) as caught:
+        await backend.execute(manager, only=["outer"])
+    error = caught.value
+    assert (error.job, error.limit, error.most, error.holder) == ("inner", "db", 1, "outer")
+    assert not manager._program().limits["db"]._held
+
+
+async def test_a_nested_run_may_take_another_place(backend: Any) -> None:
+    """Where a place is free, or will be, nobody is refused."""
+
+    async def outer(ctx: Context, depth: int) -> int:
+        if depth == 0:
+            return 0
+        return 1 + (await backend.execute(manager, None, depth - 1))["outer"]
+
+    for timeout in (None, 1000.0):  # called here, and beside
+        outers = [backend.job(outer, limit="db", timeout=timeout)]
+        manager = JobManager(outers, limits={"db": 4})
+        assert (await backend.execute(manager, None, 3))["outer"] == 3
+        with pytest.raises(LimitDeadlock):
+            await backend.execute(manager, None, 4)
+        assert not manager._program().limits["db"]._held
+
+
+async def test_runs_that_wait_for_each_other_are_refused(backend: Any) -> None:
+    """Each of two outer jobs holds one place and wants a second: one is refused, one goes on."""
+    both = backend.Barrier(2)
+
+    async def inner() -> str:
+        return "ok"
+
+    async def outer() -> str:
+        await both.wait()
+        run = await backend.execute(manager, only=["inner"], check=False)
+        return type(run.error).__name__
+
+    jobs = [*backend.jobs(2, outer, limit="db"), backend.job(inner, limit="db")]
+    manager = JobManager(jobs, limits={"db": 2})
+    run = await backend.execute(manager, only=["0", "1"])
+    assert sorted(run.results.values()) == ["LimitDeadlock", "NoneType"]
+
+
+def test_places_go_to_those_who_came_first() -> None:
+    """In the order in which they stood in line; whoever left it is passed over."""
+    told: list[str] = []
+    limit = Limit("db", 1)
+    first = limit.enter("first", lambda: None)
+    second, third, fourth = [
+        limit.enter(name, lambda name=name: told.append(name))  # type: ignore[misc]
+        for name in ("second", "third", "fourth")
+    ]
+    assert (first.granted, second.granted) == (True, False)
+    assert limit.try_enter("fifth") is None
+    third.leave()
+    first.leave()
+    second.leave()
+    assert told == ["second", "fourth"]
+    fourth.leave()
+    fifth = limit.try_enter("fifth")
+    assert fifth is not None
+    assert fifth.granted
+
+
+def test_whoever_jumps_the_line_is_not_let_in() -> None:
+    """A hedge asks for a place that is free at once, and nobody may be waiting for it."""
+    limit = Limit("db", 2)
+    places = [limit.enter(str(i), lambda: None) for i in range(3)]
+    places[2].leave()
+    places[0].leave()
+    assert HELD.get() == ()
+    assert limit.try_enter("now") is not None
+
+
+class Limiter:
+    """A foreign limit, plain and async."""
+
+    def __init__(self) -> None:
+        self.entered: list[str] = []
+        self.left = 0
+
+    def __enter__(self) -> None:
+        self.entered.append("plain")
+
+    def __exit__(self, *_: object) -> None:
+        self.left += 1
+
+    async def __aenter__(self) -> None:
+        await asyncio.sleep(0)
+        self.entered.append("async")
+
+    async def __aexit__(self, *_: object) -> None:
+        await asyncio.sleep(0)
+        self.left += 1
+
+
+async def test_any_context_manager_is_a_limit(backend: Any) -> None:
+    """One that is both is entered the way that suits the job; once for each attempt."""
+    limiter = Limiter()
+    left = [ConnectionError()]
+
+    async def flaky() -> str:
+        assert limiter.left == len(limiter.entered) - 1
+        if left:
+            raise left.pop()
+        return "ok"
+
+    retry = Retry(3, wait_initial=0.0)
+    run = await backend.execute(JobManager([backend.job(flaky, limit=limiter, retry=retry)]))
+    assert run["flaky"] == "ok"
+    assert limiter.entered == ["async" if backend.is_async else "plain"] * 2
+    assert limiter.left == 2
+
+
+@pytest.mark.parametrize("kind", ["plain", "async"])
+async def test_a_function_that_makes_one_is_a_limit(backend: Any, kind: str) -> None:
+    """A plain one does not block the loop; an async one serves plain jobs, too."""
+    entered = []
+
+    @contextmanager
+    def plain() -> Iterator[None]:
+        entered.append(threading.current_thread().name)
+        yield
+        entered.append("left")
+
+    @asynccontextmanager
+    async def awaited() -> AsyncIterator[None]:
+        entered.append(threading.current_thread().name)
+        await asyncio.sleep(0)
+        yield
+        await asyncio.sleep(0)
+        entered.append("left")
+
+    made = backend.job(lambda: "ok", name="job", limit=plain if kind == "plain" else awaited)
+    run = await backend.execute(JobManager([made]))
+    assert run["job"] == "ok"
+    assert entered[1:] == ["left"]
+    if kind == "plain":
+        assert entered[0] == "gofer:limit"
+
+
+async def test_semaphores_of_the_standard_library_are_limits(backend: Any) -> None:
+    """``threading.Semaphore`` for all, ``asyncio.Semaphore`` for the jobs of one loop."""
+    gauge = backend.Gauge()
+
+    async def query() -> None:
+        with gauge:
+            await backend.sleep(0.001)
+
+    semaphore: Any = threading.Semaphore(2)
+    if backend.name == "loop":
+        semaphore = asyncio.Semaphore(2)
+    await backend.execute(JobManager(backend.jobs(10, query, limit=semaphore)))
+    assert gauge.total == 10
+    assert gauge.most <= 2
+
+
+async def test_a_foreign_limit_that_fails_fails_the_job(backend: Any) -> None:
+    """Making it, or entering it; the job is not called."""
+
+    class Broken:
+        def __enter__(self) -> None:
+            raise KeyError("broken")
+
+        def __exit__(self, *_: object) -> None:
+            raise AssertionError
+
+    def raises() -> Any:
+        raise KeyError("broken")
+
+    def none() -> Any:
+        return 7
+
+    for limit, error in [(Broken(), KeyError), (raises, KeyError), (none, TypeError)]:
+        made = backend.job(lambda: 1, name="job", limit=limit)
+        with pytest.raises(error):
+            await backend.execute(JobManager([made]))
+
+
+async def test_cancelling_the_run_ends_the_wait_for_a_foreign_limit(backend: Any) -> None:
+    """An async one is cancelled while it is entered."""
+    entering = backend.Event()
+    cancelled = []
+
+    @asynccontextmanager
+    async def never() -> AsyncIterator[None]:
+        entering.set()
+        try:
+            await asyncio.get_running_loop().create_future()
+        except asyncio.CancelledError:
+            cancelled.append(1)
+            raise
+        yield
+
+    async def stop() -> None:
+        await entering.wait()
+        ctx.cancel()
+
+    ctx = Context()
+    jobs = [backend.job(lambda: 1, name="job", limit=never), backend.job(stop)]
+    with pytest.raises(Cancelled):
+        await backend.execute(JobManager(jobs), ctx)
+    assert cancelled == [1]
+
+
+def test_a_foreign_limit_without_a_thread_to_be_had_fails_the_job(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As any job does for which the system has no thread."""
+    from gofer.backends import _holds, _worlds
+
+    def refuse(name: str, call: Any) -> str:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(_holds.helpers, "lend", refuse)
+    with pytest.raises(RuntimeError, match="can't start"):
+        JobManager([job(print, name="job", limit=threading.Semaphore(1))]).execute()
+    assert _worlds.helpers is _holds.helpers
+    with pytest.raises(RuntimeError, match="can't start"):
+        JobManager([job(lambda: 1, name="job", timeout=1000.0)]).execute()
