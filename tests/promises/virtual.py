@@ -1,7 +1,7 @@
 """Time that a test moves, for everything that waits: threads, loops, and deadlines.
 
 ``jumps``: whoever waits for a time moves the clock there at once, so nothing takes long. Without,
-time stands still until the test calls ``advance``.
+time stands still until the test calls ``advance``, or ``next``.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ class Virtual:
     def __init__(self) -> None:
         self._lock = threading.RLock()
         self._due: list[list[Any]] = []
+        self._awaited: list[float] = []  # the times for which somebody waits
         self.now = 1000.0
         self.jumps = True
         self.slept: list[float] = []
@@ -45,6 +46,20 @@ class Virtual:
     def advance(self, seconds: float) -> None:
         """Move the clock, and call what is due."""
         self._move(self.now + seconds)
+
+    def next(self) -> None:
+        """Move the clock to the first time that somebody waits for, if anybody does."""
+        with self._lock:
+            at = min(self._awaited, default=None)
+            if at is not None:
+                self._awaited.remove(at)
+        if at is not None:
+            self._move(at)
+
+    def _forget(self, at: float | None) -> None:
+        with self._lock:
+            if at in self._awaited:
+                self._awaited.remove(at)  # type: ignore[arg-type]  # not None, as it is there
 
     def _move(self, to: float) -> None:
         with self._lock:
@@ -77,12 +92,16 @@ class Virtual:
             if self.jumps:
                 self._move(until)
                 return False
+            self._awaited.append(until)
         given_up = time.monotonic() + TIMEOUT
-        while not gate.acquire(timeout=0.001):
-            if until is not None and self.now >= until:
-                return False
-            assert time.monotonic() < given_up, "what this thread waits for never came"
-        return True
+        try:
+            while not gate.acquire(timeout=0.001):
+                if until is not None and self.now >= until:
+                    return False
+                assert time.monotonic() < given_up, "what this thread waits for never came"
+            return True
+        finally:
+            self._forget(until)
 
     def call_later(self, loop: Any, seconds: float, call: Callable[[], object]) -> Any:
         """Stand for ``_parts.call_later``."""
@@ -90,15 +109,17 @@ class Virtual:
         at = self.now + seconds
         if self.jumps:
             return loop.call_soon(lambda: (self._move(at), call()))
-        return _Handle(self.add(at, lambda: loop.call_soon_threadsafe(call)))
+        self._awaited.append(at)
+        return _Handle(self, self.add(at, lambda: loop.call_soon_threadsafe(call)))
 
 
 class _Handle:
-    def __init__(self, entry: list[Any]) -> None:
-        self._entry = entry
+    def __init__(self, virtual: Virtual, entry: list[Any]) -> None:
+        self._virtual, self._entry = virtual, entry
 
     def cancel(self) -> None:
         """Forget the call."""
+        self._virtual._forget(self._entry[0])
         self._entry[2] = None
 
 
