@@ -53,6 +53,42 @@ EXAMPLES: list[tuple[BaseException, dict[str, Any], str]] = [
         "job 'user': is a class, not a job; write: user()",
     ),
     (
+        errors.PolicyError("tips", "retry: on=() retries nothing"),
+        {"job": "tips", "reason": "retry: on=() retries nothing"},
+        "job 'tips': retry: on=() retries nothing",
+    ),
+    (
+        errors.JobTimeout("tips", 0.3),
+        {"job": "tips", "timeout": 0.3},
+        "job 'tips' took longer than its timeout of 0.3 s",
+    ),
+    (
+        errors.BreakerOpen("tips", 2.5),
+        {"job": "tips", "retry_after": 2.5},
+        "job 'tips' was not tried: its breaker is open, and lets calls through in 2.5 s",
+    ),
+    (
+        errors.BreakerOpen("tips", 0.0),
+        {"job": "tips", "retry_after": 0.0},
+        (
+            "job 'tips' was not tried: its breaker is open, and lets calls through after the "
+            "call that tries"
+        ),
+    ),
+    (
+        errors.LimitDeadlock("tips", "db", 1, "page"),
+        {"job": "tips", "limit": "db", "most": 1, "holder": "page"},
+        (
+            "job 'tips' would wait for ever: it runs inside job 'page', which holds a place of "
+            "the limit 'db' (of 1) while it waits for this one; take the limit off one of them"
+        ),
+    ),
+    (
+        errors.JobSkipped("tips"),
+        {"job": "tips"},
+        "job 'tips' was skipped: its `when` said no",
+    ),
+    (
         errors.LimitError("manager 'page'", 0),
         {"owner": "manager 'page'", "limit": 0},
         "manager 'page': limit must be a whole number of at least 1, or None for no limit; got 0",
@@ -174,6 +210,7 @@ def test_all_that_refuses_a_manager_is_a_plan_error() -> None:
         errors.DuplicateNameError,
         errors.JobDefinitionError,
         errors.LimitError,
+        errors.PolicyError,
         errors.TypeHintError,
         errors.UnknownJobError,
         errors.UnknownNeedError,

@@ -107,10 +107,12 @@ class RunExecution(Execution):
         program = self.program
         skipped = form & HAS_WHEN and not program.whens[i](self.ctx, self.param)
         policy = program.policies[i]
-        story = self.stories[i] = Story()
+        self.stories[i] = Story()  # no local variable: it holds errors
         if policy.is_async:
-            return aperform(Policied(self, i, policy, Loop(self), story), skipped=bool(skipped))
-        return perform(Policied(self, i, policy, Threads(self), story), skipped=bool(skipped))
+            policied = Policied(self, i, policy, Loop(self), self.stories[i])
+            return aperform(policied, skipped=bool(skipped))
+        policied = Policied(self, i, policy, Threads(self), self.stories[i])
+        return perform(policied, skipped=bool(skipped))
 
     def bound(self, i: int, ctx: Context) -> tuple[Callable[..., Any], Any, dict[str, Any]]:
         """Return a job's function and its arguments, among which the context is this one."""

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
         retry: int | Retry | None
         fallback: Any
         limit: str | Guard | Callable[[], Guard] | None
-        hedge: float | timedelta | Hedge | None
+        hedge: float | timedelta | str | Hedge | None
         breaker: Breaker | AbstractContextManager[Any] | None
 
 

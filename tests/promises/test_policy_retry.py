@@ -226,7 +226,7 @@ def test_switches_may_be_taken_back_in_any_order() -> None:
 
 
 async def test_functions_that_retry_by_themselves_work_as_they_are(backend: Any) -> None:
-    """tenacity's and stamina's decorators make functions that are jobs like any other."""
+    """Both tenacity's and stamina's decorators make functions that are jobs like any other."""
     tenacity = pytest.importorskip("tenacity", reason="pip install tenacity")
     stamina = pytest.importorskip("stamina", reason="pip install stamina")
     by_tenacity = tenacity.retry(stop=tenacity.stop_after_attempt(3), wait=tenacity.wait_none())

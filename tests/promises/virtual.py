@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -124,7 +124,7 @@ class _Handle:
 
 
 @pytest.fixture
-def virtual(monkeypatch: pytest.MonkeyPatch) -> Iterator[Virtual]:
+def virtual(monkeypatch: pytest.MonkeyPatch) -> Virtual:
     """Virtual time for Gofer's own waits, on every backend."""
     made = Virtual()
     monkeypatch.setattr(_parts, "clock", made.clock)
@@ -133,4 +133,4 @@ def virtual(monkeypatch: pytest.MonkeyPatch) -> Iterator[Virtual]:
     monkeypatch.setattr(_parts, "chance", lambda: made.chance)
     for module in (_context, _execution, _calls):
         monkeypatch.setattr(module, "timer", made)
-    yield made
+    return made

@@ -70,7 +70,7 @@ def test_wrong_options_of_a_manager_are_refused() -> None:
     with pytest.raises(LimitError):
         JobManager([orders], limit="8")  # type: ignore[arg-type]
     with pytest.raises(TypeError):
-        JobManager([orders], limits=8)  # type: ignore[call-arg]
+        JobManager([orders], limits=8)  # type: ignore[arg-type]
     with pytest.raises(TypeError):
         JobManager([orders]).execute("page")  # type: ignore[arg-type]
     with pytest.raises(TypeError):

@@ -57,6 +57,7 @@ class Call:
         "_guard",
         "_i",
         "_kwargs",
+        "_left",
         "_name",
         "_outer",
         "_place",
@@ -108,6 +109,7 @@ class Call:
         self.label: str | None = None
         self.task: Any = None
         self._deaf: Entry | None = None
+        self._left = False
 
     def variables(self) -> Variables:
         """Return the context variables for a call beside its caller."""
@@ -164,7 +166,7 @@ class Call:
 
     def ended(self) -> None:
         """Give back what it held, and wake who waits for it."""
-        self.end = _parts.clock()
+        end = _parts.clock()
         self.tell(self.error)
         if self._place is not None:
             self._place.leave()
@@ -172,7 +174,24 @@ class Call:
             timer.drop(self._deaf)
         if not self._abandon:
             self._execution.came_back(self)
+        self.end = end  # from here on it may be forgotten, by whoever waits for it
         self._wake()
+        if self._left:
+            self._clear()
+
+    def forget(self) -> None:
+        """Let go of everything, now or when it has ended: nobody asks for it any more."""
+        self._left = True
+        if self.end is not None:
+            self._clear()
+
+    def _clear(self) -> None:
+        # Frames that an error's traceback keeps must not keep the run, nor the error itself.
+        ctx = self._ctx
+        if ctx is not None and ctx is not self._outer:
+            ctx._forget_cause()
+        self._execution = self._ctx = self._outer = self._fn = None  # type: ignore[assignment]
+        self._args = self._kwargs = self.value = self.error = self.task = None  # type: ignore[assignment]
 
     def tell(self, error: BaseException | None) -> None:
         """Tell the breaker how it went, unless it has been told."""

@@ -60,18 +60,27 @@ class Policied:
     async def drive(self, *, skipped: bool) -> None:
         """See the job to its end: there is a ``value`` then, or an ``error``."""
         try:
-            self.error = Skip() if skipped else await self._try()
+            if skipped:
+                self.error = Skip()
+            else:
+                await self._try()
+                self.error = self.attempt.error
         finally:
             self.world.close()
-        error, fallback = self.error, self.policy.fallback
-        if error is None or fallback is NOTHING:
+        if self.error is None or self.policy.fallback is NOTHING:
             return
         if skipped:
             await self._fall_back(JobSkipped(self.name))
-        elif self._is_failure(error):
+        elif self._is_failure(self.error):
+            self.error = self.execution.noted(self.i, self.error)
             self.story.fell_back = True
-            await self._fall_back(self.execution.noted(self.i, error))
+            await self._fall_back(self.error)
             self.error = None
+
+    @property
+    def attempt(self) -> Attempt:
+        """The last attempt."""
+        return self.story.attempts[-1]
 
     async def _fall_back(self, error: BaseException) -> None:
         fallback = self.policy.fallback
@@ -89,20 +98,18 @@ class Policied:
             return self.execution.recover and not isinstance(error, KeyboardInterrupt)
         return True
 
-    async def _try(self) -> BaseException | None:
-        """Make attempts until one is the last; return its error, or None."""
+    async def _try(self) -> None:
+        """Make attempts until one is the last."""
         while True:
-            error = await self._attempt()
-            if error is None:
-                return None
-            pause = self._pause(error)
+            await self._attempt()
+            pause = self._pause(self.attempt.error)
             if pause is None:
-                return error
+                return
             until = _parts.clock() + pause
             while _parts.clock() < until:
                 await self.world.wait(until)
 
-    def _pause(self, error: BaseException) -> float | None:
+    def _pause(self, error: BaseException | None) -> float | None:
         """Return the seconds until the next attempt, or None if there is to be none."""
         retry, ctx = self.policy.retry, self.execution.ctx
         if retry is None or not isinstance(error, Exception) or is_panic(error) or ctx.cancelled:
@@ -121,25 +128,25 @@ class Policied:
     def _is_late(self) -> bool:
         return self.until is not None and _parts.clock() >= self.until
 
-    async def _attempt(self) -> BaseException | None:
-        """Make one attempt; return its error, or None."""
+    async def _attempt(self) -> None:
+        """Make one attempt, and note in the story how it went."""
         start = self.execution.start
-        attempt = Attempt(_parts.clock() - start)
-        self.story.attempts.append(attempt)
-        self.calls.clear()
+        self.story.attempts.append(Attempt(_parts.clock() - start))
         try:
-            place = await self._enter(attempt)
-            attempt.error = await self._make_calls(place, attempt)
+            place = await self._enter()
+            await self._make_calls(place)
             if isinstance(place, Hold) and all(call.end is not None for call in self.calls):
                 while not place.over:  # before it may be entered again
                     await self.world.wait(None)
         except (BreakerOpen, JobTimeout, LimitDeadlock, _EnteringFailed) as error:
-            attempt.error = error.error if isinstance(error, _EnteringFailed) else error
+            self.attempt.error = error.error if isinstance(error, _EnteringFailed) else error
         finally:
-            attempt.end = _parts.clock() - start
-        return attempt.error
+            self.attempt.end = _parts.clock() - start
+            for call in self.calls:
+                call.forget()
+            self.calls.clear()
 
-    async def _enter(self, attempt: Attempt) -> Any:
+    async def _enter(self) -> Any:
         """Wait for a place of the limit, if there is one, and return it."""
         policy, world = self.policy, self.world
         if policy.limit is not None:
@@ -162,7 +169,7 @@ class Policied:
             place.leave()
             raise
         finally:
-            attempt.waiting = _parts.clock() - since
+            self.attempt.waiting = _parts.clock() - since
         return place
 
     def _hold(self) -> Any:
@@ -175,51 +182,58 @@ class Policied:
         except Exception as error:
             raise _EnteringFailed(error) from error
 
-    async def _make_calls(self, place: Any, attempt: Attempt) -> BaseException | None:
-        """Call the function, and once more where it is hedged; return the error, or None."""
+    async def _make_calls(self, place: Any) -> None:
+        """Call the function, and once more where it is hedged."""
         if not self.policy.beside:
-            call = self._new(place, self.execution.ctx)
-            await self.world.call(call)
-            self.value = call.value
-            return call.error
+            self.calls.append(self._new(place, self.execution.ctx))
+            await self.world.call(self.calls[0])
+            self._take(self.calls[0])
+            return
         self._spawn(place)
+        why: BaseException = Cancelled("its run was stopped")
         try:
-            error = await self._first_good(attempt)
-        except BaseException:
-            self._leave(Cancelled("its run was stopped"))
-            raise
-        self._leave(error if error is not None else Cancelled("another call was faster"))
-        return error
+            late = await self._first_good()
+            why = JobTimeout(self.name, self.policy.timeout or 0.0) if late else _FASTER
+            if late:
+                self.attempt.error = why
+        finally:
+            for call in self.calls:
+                if call.end is None:
+                    self.story.left_behind = call.leave(why) or self.story.left_behind
 
-    async def _first_good(self, attempt: Attempt) -> BaseException | None:
-        """Wait for the first call that ends well; return None, or the error of the first."""
+    async def _first_good(self) -> bool:
+        """Wait for the first call that ends well, and take it; return whether it got too late."""
         policy, calls = self.policy, self.calls
         after = self._hedge_after()
         next_at = None if after is None else calls[0].start + after
         while True:
             good = next((c for c in calls if c.end is not None and c.error is None), None)
             if good is not None:
-                self.value = good.value
                 if policy.durations is not None:
                     policy.durations.add((good.end or 0.0) - calls[0].start)
-                return None
+                self._take(good)
+                return False
             if all(call.end is not None for call in calls):
-                return self._as_timeout(calls[0].error)
+                self._take(calls[0])
+                return self._is_late() and self._was_cancelled()
             if self._is_late():
-                return JobTimeout(self.name, policy.timeout or 0.0)
+                return True
             now = _parts.clock()
             if after is not None and next_at is not None and now >= next_at:
                 self._hedge()
-                attempt.calls = len(calls)
+                self.attempt.calls = len(calls)
                 next_at = now + after if len(calls) < policy.most else None
             times = [at for at in (self.until, next_at) if at is not None]
             await self.world.wait(min(times) if times else None)
 
-    def _as_timeout(self, error: BaseException | None) -> BaseException | None:
-        """Return an error, or the timeout that it comes from: the call's context knew of it."""
-        if error is None or not is_cancellation(error) or self.execution.ctx.cancelled:
-            return error
-        return JobTimeout(self.name, self.policy.timeout or 0.0) if self._is_late() else error
+    def _take(self, call: Call) -> None:
+        """Let an attempt end as this call has."""
+        self.value, self.attempt.error = call.value, call.error
+
+    def _was_cancelled(self) -> bool:
+        """Return whether the attempt ended because its own context had seen the timeout."""
+        error = self.attempt.error
+        return error is not None and is_cancellation(error) and not self.execution.ctx.cancelled
 
     def _hedge_after(self) -> float | None:
         hedge = self.policy.hedge
@@ -281,11 +295,13 @@ class Policied:
             call.failed(error)
             call.ended()
 
-    def _leave(self, why: BaseException) -> None:
-        """Leave the calls that go on still."""
-        for call in self.calls:
-            if call.end is None:
-                self.story.left_behind = call.leave(why) or self.story.left_behind
+    def clear(self) -> None:
+        """Let go of everything: frames kept by a traceback must not keep results alive."""
+        self.execution = self.story = self.world = None  # type: ignore[assignment]
+        self.value = self.error = None
+
+
+_FASTER = Cancelled("another call was faster")
 
 
 class _EnteringFailed(Exception):
@@ -299,28 +315,30 @@ class _EnteringFailed(Exception):
 def perform(policied: Policied, *, skipped: bool) -> Any:
     """Drive a job in this thread: return its result, or raise its error."""
     try:
-        policied.drive(skipped=skipped).send(None)
-    except StopIteration:
-        pass
-    return _result(policied)
+        try:
+            policied.drive(skipped=skipped).send(None)
+        except StopIteration:
+            pass
+        return _result(policied)
+    finally:
+        policied.clear()
 
 
 async def aperform(policied: Policied, *, skipped: bool) -> Any:
     """Drive a job on this loop: return its result, or raise its error."""
-    await policied.drive(skipped=skipped)
-    return _result(policied)
+    try:
+        await policied.drive(skipped=skipped)
+        return _result(policied)
+    finally:
+        policied.clear()
 
 
 def _result(policied: Policied) -> Any:
-    error, value = policied.error, policied.value
-    if isinstance(error, Skip):
-        policied.execution.keep(policied.i, value)
-    if error is None:
-        return value
-    try:
-        raise error
-    finally:  # the error's traceback holds this frame
-        del error, policied
+    if isinstance(policied.error, Skip):
+        policied.execution.keep(policied.i, policied.value)
+    if policied.error is not None:
+        raise policied.error
+    return policied.value
 
 
 ENGINE.update(

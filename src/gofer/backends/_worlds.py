@@ -10,6 +10,7 @@ place of a limit, the end of a call. So there is one way to wait, for news or fo
 from __future__ import annotations
 
 import threading
+from functools import partial
 
 from gofer import _parts
 from gofer._limits import HELD
@@ -70,8 +71,8 @@ class Threads:
         Raises:
             RuntimeError: The system gives no more threads.
         """
-        run = call.variables().run
-        call.label = helpers.lend(execution.name_of(i), lambda: run(call.run))
+        run = partial(call.variables().run, call.run)
+        call.label = helpers.lend(execution.name_of(i), run)
         execution.threads[i] = call.label
 
 
