@@ -248,14 +248,19 @@ PUBLIC = [
     if isinstance(getattr(gofer, name), type) and issubclass(getattr(gofer, name), BaseException)
 ]
 FACTS: dict[str, tuple[Any, ...]] = {
+    "BreakerOpen": ("a", 2.5),
     "Cancelled": (ValueError("away"),),
     "CycleError": (("a", "b", "a"),),
     "DuplicateNameError": ("a",),
     "JobDefinitionError": ("a", "is a generator function"),
     "JobPanic": ("a", "SystemExit: 3"),
+    "JobSkipped": ("a",),
+    "JobTimeout": ("a", 0.3),
+    "LimitDeadlock": ("a", "db", 1, "b"),
     "LimitError": ("manager 'page'", 0),
     "NoResult": ("a", "it failed"),
     "NotAwaitedError": ("a", "coroutine"),
+    "PolicyError": ("a", "retry: on=() retries nothing"),
     "TypeHintError": (("job 'a' wants an int",),),
     "UnknownJobError": ("a", "b"),
     "UnknownNeedError": ("a", "b", "c"),
