@@ -13,6 +13,8 @@ from .app import create_app
 
 _SERVICES = {"accounts": services.accounts, "recommendations": services.recommendations}
 
+_NOBODY = "http://127.0.0.1:9"  # "discard", where nobody listens any more
+
 
 def main() -> None:
     """Serve until Ctrl-C."""
@@ -21,9 +23,18 @@ def main() -> None:
     parser.add_argument("--timeout", type=float, default=0.5, help="seconds that a page may take")
     parser.add_argument("--slow", choices=_SERVICES, help="a service that takes 10 s to answer")
     parser.add_argument("--broken", choices=_SERVICES, help="a service that answers 503")
+    parser.add_argument(
+        "--flaky", choices=_SERVICES, help="a service that answers 503 every 3rd time"
+    )
+    parser.add_argument("--busy", choices=_SERVICES, help="a service that answers 429")
+    parser.add_argument("--down", choices=_SERVICES, help="a service that nobody serves")
     args = parser.parse_args()
     accounts, recommendations = (
-        make(delay=10.0 if name == args.slow else 0.0, status=503 if name == args.broken else 200)
+        make(
+            delay=10.0 if name == args.slow else 0.0,
+            status=503 if name in (args.broken, args.flaky) else 429 if name == args.busy else 200,
+            every=3 if name == args.flaky else 1,
+        )
         for name, make in _SERVICES.items()
     )
     with (
@@ -34,12 +45,12 @@ def main() -> None:
         path = Path(folder) / "orders.sqlite"
         database.create(path)
         app = create_app(
-            accounts_url=accounts_url,
-            recommendations_url=recommendations_url,
+            accounts_url=_NOBODY if args.down == "accounts" else accounts_url,
+            recommendations_url=_NOBODY if args.down == "recommendations" else recommendations_url,
             database_path=path,
             timeout=args.timeout,
         )
-        uvicorn.run(app, port=args.port, ws="none")
+        uvicorn.run(app, port=args.port, ws="none", backlog=4096)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from starlette.routing import Route
 
 from gofer import Context, DeadlineExceeded, Run
 
-from .page import Page, Sources, UnknownUserError, manager
+from .page import Page, Sources, UnknownUserError, create_manager
 
 log = logging.getLogger("storefront")
 
@@ -36,6 +36,7 @@ def create_app(
         database_path: The SQLite file, as `database.create` makes it.
         timeout: Seconds that one page may take.
     """
+    manager = create_manager(timeout)
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[_State]:

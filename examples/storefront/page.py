@@ -9,7 +9,7 @@ from pathlib import Path
 
 import httpx
 
-from gofer import Context, JobManager, job
+from gofer import Breaker, Context, Hedge, JobManager, Retry, job
 
 from . import database
 
@@ -46,7 +46,17 @@ class Page:
         self.html = html
 
 
-@job
+def worth_a_retry(error: Exception) -> bool | float:
+    """Say whether to ask a service again, or after how many seconds it wants to be asked."""
+    if isinstance(error, httpx.HTTPStatusError):
+        response = error.response
+        if response.status_code == httpx.codes.TOO_MANY_REQUESTS:
+            return float(response.headers.get("retry-after", 1))
+        return response.is_server_error
+    return isinstance(error, httpx.TransportError)
+
+
+@job(retry=Retry(attempts=3, on=worth_a_retry))
 async def user(ctx: Context, page: Page) -> None:
     """Ask the accounts service for the user's name: async, so it runs on the event loop."""
     sources = page.sources
@@ -56,15 +66,18 @@ async def user(ctx: Context, page: Page) -> None:
     page.set_user(response.raise_for_status().json()["name"])
 
 
-@job
+@job(limit="db")
 def orders(ctx: Context, page: Page) -> list[database.Order]:
     """Read the orders from SQLite: a plain function, so it runs in a thread."""
     return database.orders(ctx, page.sources.database_path, page.user_id)
 
 
-@job
+@job(fallback=[], retry=Retry(attempts=2, on=worth_a_retry), hedge=Hedge("p98"))
 async def tips(ctx: Context, page: Page, *, orders: list[database.Order]) -> list[str]:
-    """Ask the recommendations service what goes with the orders, once they are known."""
+    """Ask the recommendations service what goes with the orders, once they are known.
+
+    A page without tips is a good page: they may be late, wrong or missing, and are asked for twice.
+    """
     response = await page.sources.client.get(
         f"{page.sources.recommendations_url}/tips",
         params={"bought": [order.product for order in orders]},
@@ -79,7 +92,20 @@ def assemble(ctx: Context, page: Page, *, orders: list[database.Order], tips: li
     page.set_html(render(page.user, orders, tips))
 
 
-manager = JobManager([user, orders, tips, assemble], name="page")
+RESET_AFTER = 1.0
+"""Seconds that the recommendations are left alone after ten failures in a row."""
+
+
+def create_manager(timeout: float) -> JobManager:
+    """Make the manager of an app, with what its pages share: a limit and a breaker.
+
+    Args:
+        timeout: Seconds that a page may take; the tips get most of it, so that a page without
+            them is still in time.
+    """
+    breaker = Breaker(failures=10, reset_after=RESET_AFTER, on=httpx.HTTPError)
+    shared = job(tips, timeout=0.6 * timeout, breaker=breaker)
+    return JobManager([user, orders, shared, assemble], name="page", limits={"db": 8})
 
 
 def render(user: str, orders: Sequence[database.Order], tips: Sequence[str]) -> str:

@@ -1,4 +1,4 @@
-"""The two services that the storefront asks, each a tiny app that can be slow or broken."""
+"""The two services that the storefront asks, each a tiny app that can be slow, flaky or busy."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import count
 from typing import Any
 
 import uvicorn
@@ -20,38 +21,46 @@ _NAMES = {1: "Ada", 2: "Eve <eve@example.org>"}
 _GOES_WITH = {"tent": "sleeping mat", "stove": "gas cartridge"}
 
 
-def accounts(*, delay: float = 0.0, status: int = 200) -> Starlette:
+def accounts(*, delay: float = 0.0, status: int = 200, every: int = 1) -> Starlette:
     """Make the service that knows the users' names.
 
     Args:
         delay: Seconds before each answer; it ends early when the caller hangs up.
-        status: Anything but 200 makes each answer an error of that status.
+        status: Anything but 200 makes answers an error of that status; a 429 says in its header
+            `Retry-After` that the caller should come back in a second.
+        every: Only each so-manyth answer is slow or an error, beginning with the first.
     """
 
     def answer(request: Request) -> Response:
         name = _NAMES.get(request.path_params["user_id"])
         return JSONResponse({"name": name}, 404 if name is None else 200)
 
-    return _service("/accounts/{user_id:int}", answer, delay, status)
+    return _service("/accounts/{user_id:int}", answer, delay, status, every)
 
 
-def recommendations(*, delay: float = 0.0, status: int = 200) -> Starlette:
+def recommendations(*, delay: float = 0.0, status: int = 200, every: int = 1) -> Starlette:
     """Make the service that knows what goes with a product; its arguments are as above."""
 
     def answer(request: Request) -> Response:
         bought = request.query_params.getlist("bought")
         return JSONResponse({"tips": [_GOES_WITH.get(each, "gift card") for each in bought]})
 
-    return _service("/tips", answer, delay, status)
+    return _service("/tips", answer, delay, status, every)
 
 
 def _service(
-    path: str, answer: Callable[[Request], Response], delay: float, status: int
+    path: str, answer: Callable[[Request], Response], delay: float, status: int, every: int
 ) -> Starlette:
+    numbers = count()
+
     async def endpoint(request: Request) -> Response:
+        if next(numbers) % every:
+            return answer(request)
         if delay:
             await _pause(request, delay)
-        return answer(request) if status == 200 else JSONResponse({}, status)
+        if status == 200:
+            return answer(request)
+        return JSONResponse({}, status, {"retry-after": "1"} if status == 429 else None)
 
     return Starlette(routes=[Route(path, endpoint)])
 
