@@ -77,28 +77,20 @@ class JobRecord:
         end: When it ended, or None.
         waiting: Seconds between the end of its last need and its start, or None.
         duration: Seconds between start and end, or None.
-        attempts: One ``Attempt`` for each time that it was tried.
-        waiting_for_limit: Seconds that it waited for its ``limit``, over all attempts.
         error: What it failed with, or None; also where its fallback stands for its result.
-        fell_back: Whether it does; the state is ``"succeeded"`` then.
-        left_behind: Where it stood, ``file:line``, when the run went on without it because of
-            ``abandon``; None if it was not left.
         thread: The name of the thread that it ran on, or None.
     """
 
     __slots__ = (
-        "attempts",
+        "_story",
         "duration",
         "end",
         "error",
-        "fell_back",
-        "left_behind",
         "name",
         "start",
         "state",
         "thread",
         "waiting",
-        "waiting_for_limit",
     )
 
     def __init__(
@@ -113,16 +105,32 @@ class JobRecord:
         story: Story | None = None,
     ) -> None:
         self.name, self.state, self.start, self.end = name, state, start, end
-        self.waiting, self.error, self.thread = waiting, error, thread
-        self.attempts: tuple[Attempt, ...] = ()
-        if story is not None:
-            self.attempts = tuple(story.attempts)
-        elif start is not None and state != NAMES[SKIPPED]:
-            self.attempts = (Attempt(start, end, error),)
-        self.waiting_for_limit = sum(each.waiting for each in self.attempts)
-        self.fell_back = story is not None and story.fell_back
-        self.left_behind = None if story is None else story.left_behind
+        self.waiting, self.error, self.thread, self._story = waiting, error, thread, story
         self.duration = None if start is None or end is None else end - start
+
+    @property
+    def attempts(self) -> tuple[Attempt, ...]:
+        """One ``Attempt`` for each time that it was tried."""
+        if self._story is not None:
+            return tuple(self._story.attempts)
+        if self.start is None or self.state == NAMES[SKIPPED]:
+            return ()
+        return (Attempt(self.start, self.end, self.error),)
+
+    @property
+    def waiting_for_limit(self) -> float:
+        """Seconds that it waited for its ``limit``, over all attempts."""
+        return 0.0 if self._story is None else sum(each.waiting for each in self._story.attempts)
+
+    @property
+    def fell_back(self) -> bool:
+        """Whether its ``fallback`` stands for its result; the state is ``"succeeded"`` then."""
+        return self._story is not None and self._story.fell_back
+
+    @property
+    def left_behind(self) -> str | None:
+        """Where it stood, ``file:line``, when the run went on without it because of ``abandon``."""
+        return None if self._story is None else self._story.left_behind
 
     def __repr__(self) -> str:
         took = "" if self.duration is None else f" in {self.duration:.6f} s"

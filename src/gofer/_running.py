@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from gofer._context import Context
 
 
+_NONE: dict[int, Story] = {}  # of runs without policies
+
+
 class RunExecution(Execution):
     """One run of a manager in progress."""
 
@@ -56,7 +59,7 @@ class RunExecution(Execution):
         self.results: list[Any] = [None] * size
         self.threads: list[str | None] = [None] * size
         self.name_of = program.plan.names.__getitem__  # it is asked for each job
-        self.stories: dict[int, Story] = {}
+        self.stories: dict[int, Story] = {} if program.policies else _NONE
         super().__init__(core, ctx, workers, recover=program.recover, observers=program.observers)
         self.run = Run(program.name, core, self.results, self.errors, self.threads, self.stories)
         if self.observers:

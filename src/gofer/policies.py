@@ -27,7 +27,7 @@ if TYPE_CHECKING:
         timeout: float | timedelta | None
         abandon: bool
         retry: int | Retry | None
-        fallback: Any
+        fallback: Callable[[Exception], object] | object
         limit: str | Guard | Callable[[], Guard] | None
         hedge: float | timedelta | str | Hedge | None
         breaker: Breaker | AbstractContextManager[Any] | None

@@ -4,15 +4,20 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, assert_type
 
 from gofer import (
+    Attempt,
+    Breaker,
     Context,
     FunctionJob,
+    Hedge,
     Job,
     JobManager,
     JobRecord,
     Observer,
+    Retry,
     Run,
     current_context,
     job,
@@ -114,6 +119,43 @@ def test_a_run_is_typed() -> None:
     run.check()
     assert "orders" in run
     assert run.ok
+
+
+def test_policies_keep_the_type_of_the_result() -> None:
+    """Each takes what it says, on functions, on other people's functions and on managers' jobs."""
+
+    @job(timeout=60, retry=2, fallback=[], hedge=30.0, breaker=Breaker(), limit="db")
+    def some(ctx: Context) -> list[str]:
+        return ["x"]
+
+    @job(retry=Retry(3, on=lambda error: 0.5 if error.args else False), hedge=Hedge("p95"))
+    async def other() -> int:
+        return 1
+
+    def more() -> float:
+        return 0.5
+
+    manager = JobManager([some, other], limits={"db": 2})
+
+    @manager.job(fallback=lambda error: str(error), abandon=True)
+    def last() -> str:
+        return "y"
+
+    late = job(more, name="late", timeout=1.5, limit=open_limit)
+    run = JobManager([*manager.jobs, late], limits={"db": 2}).execute()
+    assert_type(run[some], list[str])
+    assert_type(run[other], int)
+    assert_type(run[last], str)
+    assert_type(run[late], float)
+    assert_type(run.record(some).attempts, tuple[Attempt, ...])
+    assert_type(run.record(some).attempts[0].error, BaseException | None)
+    assert_type(run.record(some).waiting_for_limit, float)
+    assert_type(run.record(some).left_behind, str | None)
+    assert run.results == {"some": ["x"], "other": 1, "last": "y", "late": 0.5}
+
+
+def open_limit() -> AbstractContextManager[None]:
+    return nullcontext()
 
 
 def test_an_awaited_execution_gives_the_same_run() -> None:

@@ -13,7 +13,17 @@ from typing import Any
 import pytest
 
 import gofer
-from gofer import AsyncGroup, Context, Group, JobDefinitionError, JobManager, LimitError, Run, job
+from gofer import (
+    AsyncGroup,
+    Context,
+    Group,
+    JobDefinitionError,
+    JobManager,
+    LimitError,
+    PolicyError,
+    Run,
+    job,
+)
 
 
 @job
@@ -75,6 +85,16 @@ def test_wrong_options_of_a_manager_are_refused() -> None:
         JobManager([orders]).execute("page")  # type: ignore[arg-type]
     with pytest.raises(TypeError):
         JobManager([orders]).execute(None, "page", ["orders"])  # type: ignore[call-arg]
+
+
+def test_wrong_policies_are_refused() -> None:
+    """By name at once, by value when the manager is built."""
+    with pytest.raises(TypeError):
+        job(orders, retries=2)  # type: ignore[call-overload]
+    with pytest.raises(PolicyError):
+        JobManager([job(orders, timeout="1")])  # type: ignore[call-overload]
+    with pytest.raises(PolicyError):
+        JobManager([job(orders, retry="twice")])  # type: ignore[call-overload]
 
 
 def test_a_job_that_is_called_wrongly_is_refused() -> None:
