@@ -9,9 +9,7 @@ from gofer._notes import MOST, add_note, failed_too, of_attempts, of_failure, se
 from gofer._program import HAS_POLICY, HAS_WHEN, Program
 from gofer._run import JobRecord, Run, Story
 from gofer.backends._execution import CALLS, ENGINE, PLAIN, Execution, Skip, refuse_awaitable
-from gofer.backends._policied import Policied, aperform, perform
 from gofer.backends._workers import workers
-from gofer.backends._worlds import Loop, Threads
 from gofer.errors import traceback_of
 
 TYPE_CHECKING = False
@@ -107,15 +105,13 @@ class RunExecution(Execution):
         return wiring.fn(*(self.ctx, self.param)[:nargs], **named)
 
     def _perform(self, i: int, form: int) -> Any:
+        from gofer.backends import _policied  # nothing that a run without policies has to load
+
         program = self.program
         skipped = form & HAS_WHEN and not program.whens[i](self.ctx, self.param)
-        policy = program.policies[i]
         self.stories[i] = Story()  # no local variable: it holds errors
-        if policy.is_async:
-            policied = Policied(self, i, policy, Loop(self), self.stories[i])
-            return aperform(policied, skipped=bool(skipped))
-        policied = Policied(self, i, policy, Threads(self), self.stories[i])
-        return perform(policied, skipped=bool(skipped))
+        policied = _policied.Policied(self, i, program.policies[i], self.stories[i])
+        return policied.begin(skipped=bool(skipped))
 
     def bound(self, i: int, ctx: Context) -> tuple[Callable[..., Any], Any, dict[str, Any]]:
         """Return a job's function and its arguments, among which the context is this one."""

@@ -42,11 +42,9 @@ class Policied:
         "world",
     )
 
-    def __init__(
-        self, execution: RunExecution, i: int, policy: Compiled, world: Threads | Loop, story: Story
-    ) -> None:
-        self.execution, self.i, self.policy, self.world = execution, i, policy, world
-        self.story = story
+    def __init__(self, execution: RunExecution, i: int, policy: Compiled, story: Story) -> None:
+        self.execution, self.i, self.policy, self.story = execution, i, policy, story
+        self.world = Loop(execution) if policy.is_async else Threads(execution)
         self.name = execution.name_of(i)
         self.value: Any = None
         self.error: BaseException | None = None
@@ -56,6 +54,11 @@ class Policied:
             until, deadline = _parts.clock() + policy.timeout, execution.ctx.deadline
             if deadline is None or until < deadline:
                 self.until = until
+
+    def begin(self, *, skipped: bool) -> Any:
+        """Drive a plain job in this thread; return what drives an async one, to be awaited."""
+        perform_it = aperform if self.policy.is_async else perform
+        return perform_it(self, skipped=skipped)
 
     async def drive(self, *, skipped: bool) -> None:
         """See the job to its end: there is a ``value`` then, or an ``error``."""
@@ -347,6 +350,7 @@ ENGINE.update(
         perform,
         aperform,
         _result,
+        Policied.begin,
         Policied.drive,
         Policied._try,
         Policied._attempt,
