@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from operator import itemgetter
 
 from gofer._core.lanes import LOOP, THREADS
 from gofer._core.plan import Plan, nearest
 from gofer._job import FunctionJob, as_job
 from gofer._policy import Compiled
 from gofer._signature import Signature, is_async
-from gofer._wiring import Wiring, getter
+from gofer._wiring import Wiring
 from gofer.errors import LimitError, UnknownJobError
 
 TYPE_CHECKING = False
@@ -33,10 +34,11 @@ class Program:
         forms: Index -> bits, see ``HAS_WIRES``.
         wirings: Index -> how it takes what it needs, or None.
         sources: Index -> the jobs whose results it takes, in the order of ``Wiring.names``.
-        getters: Index -> a function that picks these results out of all, or None.
+        getters: Index -> a function that picks these results out of all, where there are several.
         whens: Index -> predicate, for the jobs that have one.
         policies: Index -> policies, for the jobs that have some.
         limits: Name -> limit.
+        twice: Index -> names of the jobs whose results it takes, where one of them comes twice.
         has_async, has_sync: Whether any job is.
     """
 
@@ -58,6 +60,7 @@ class Program:
         "recover",
         "runs",
         "sources",
+        "twice",
         "whens",
         "wirings",
     )
@@ -78,60 +81,84 @@ class Program:
         self.fail_fast, self.recover, self.observers = fail_fast, recover, observers
         self.runs = 0
         self.order: list[int] | None = None
-        self._compile([Signature(each.fn, each.name, each.needs) for each in self.jobs])
+        self.twice: dict[int, list[str]] = {}
+        self._compile()
 
-    def _compile(self, signatures: list[Signature]) -> None:
+    def _compile(self) -> None:
         jobs = self.jobs
         names = [each.name for each in jobs]
-        known = set(names) if any(each.optional for each in signatures) else frozenset()
-        needs = []
-        for each, signature in zip(jobs, signatures, strict=True):
-            for arg in signature.optional:
-                if signature.wires[arg] not in known:
-                    del signature.wires[arg]
-            needs.append([*signature.wires.values(), *each.after])
-        self.forms = bytes(
-            signature.nargs
-            | (HAS_WIRES if signature.wires else 0)
-            | (HAS_WHEN if each.when is not None else 0)
-            | (HAS_POLICY if each.policy is not None else 0)
-            for each, signature in zip(jobs, signatures, strict=True)
-        )
         lanes = bytes(LOOP if is_async(each.fn) else THREADS for each in jobs)
-        self.plan = Plan(names, needs, lanes)
-        self.has_async, self.has_sync = LOOP in lanes, THREADS in lanes
         self.fns: list[Callable[..., Any]] = [each.fn for each in jobs]
+        self.forms = bytearray(len(jobs))
+        self.wirings: list[Wiring | None] = [None] * len(jobs)
+        # What is read of a job is not kept: a million small objects at once, and the garbage
+        # collector looks at all of them, and at the jobs, again and again.
+        self.plan = Plan(names, self._read(names), lanes)
+        self.has_async, self.has_sync = LOOP in lanes, THREADS in lanes
         self.whens = {i: each.when for i, each in enumerate(jobs) if each.when is not None}
         self.policies = {
             i: Compiled(each.name, each.fn, each.policy, self.limits)
             for i, each in enumerate(jobs)
             if each.policy is not None
         }
-        self._wire(signatures)
+        self._wire()
 
-    def _wire(self, signatures: list[Signature]) -> None:
-        size, index, needs = self.plan.size, self.plan.index, self.plan.needs
-        self.wirings: list[Wiring | None] = [None] * size
-        self.getters: list[Any] = [None] * size
-        self.sources: list[tuple[int, ...]] = [()] * size
+    def _read(self, names: list[str]) -> Iterator[list[str]]:
+        """Read the signatures of all jobs, one by one; give the needs of each.
+
+        The jobs whose results it takes come first, in the order of ``Wiring.names``.
+        """
         known: dict[Any, Wiring] = {}  # jobs of one function share what is known of it
-        for i, signature in enumerate(signatures):
+        provided: set[str] | None = None
+        for i, each in enumerate(self.jobs):
+            signature = Signature(each.fn, each.name, each.needs)
             wires = signature.wires
+            for arg in signature.optional:
+                provided = provided or set(names)
+                if wires[arg] not in provided:
+                    del wires[arg]
+            self.forms[i] = (
+                signature.nargs
+                | (HAS_WIRES if wires else 0)
+                | (HAS_WHEN if each.when is not None else 0)
+                | (HAS_POLICY if each.policy is not None else 0)
+            )
             if not wires:
+                yield [*each.after]
                 continue
-            key = id(self.fns[i]), *wires
+            key = id(each.fn), *wires
             wiring = known.get(key)
             if wiring is None:
-                wiring = known[key] = Wiring(self.fns[i], list(wires), signature.nargs)
+                wiring = known[key] = Wiring(each.fn, list(wires), signature.nargs)
             self.wirings[i] = wiring
-            sources = tuple([index[wires[arg]] for arg in wiring.names])
-            self.sources[i] = needs[i] if sources == needs[i] else sources  # once is enough
-            self.getters[i] = getter(self.sources[i])
+            wanted = [wires[arg] for arg in wiring.names]
+            if len(wanted) > 1 and len(set(wanted)) < len(wanted):
+                self.twice[i] = wanted
+            yield [*wanted, *each.after]
+
+    def _wire(self) -> None:
+        plan = self.plan
+        self.getters: list[Any] = [None] * plan.size
+        self.sources: list[tuple[int, ...]] = [()] * plan.size
+        for i, wiring in enumerate(self.wirings):
+            if wiring is not None:
+                needs, count = plan.needs[i], len(wiring.names)
+                sources = needs if len(needs) == count else needs[:count]
+                if i in self.twice:
+                    sources = tuple([plan.index[name] for name in self.twice[i]])
+                self.sources[i] = sources
+                if len(sources) > 1:
+                    self.getters[i] = itemgetter(*sources)
 
     @property
     def uses_threads(self) -> bool:
         """Whether a run may be changed from a thread; policies may use some for async jobs."""
         return self.has_sync or bool(self.policies)
+
+    def pick(self, i: int, results: list[Any]) -> Sequence[Any]:
+        """Return the results that a job takes, in the order of ``Wiring.names``."""
+        getter = self.getters[i]
+        return getter(results) if getter else (results[self.sources[i][0]],)
 
     def select(self, only: Iterable[object] | None) -> set[int] | None:
         """Return the indices of some jobs and all that they need; None for all jobs.

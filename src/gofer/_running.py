@@ -95,7 +95,8 @@ class RunExecution(Execution):
         wiring = program.wirings[i]
         if wiring is None:
             return self.fns[i](*(self.ctx, self.param)[:nargs])
-        results = program.getters[i](self.results)
+        getter = program.getters[i]  # as Program.pick, without a call
+        results = getter(self.results) if getter else (self.results[program.sources[i][0]],)
         # Whoever reloads modules gives functions new code; then that counts.
         if wiring.by_place is not None and wiring.fn.__code__ is wiring.code:
             if not nargs:
@@ -118,7 +119,7 @@ class RunExecution(Execution):
         program, args, named = self.program, (ctx, self.param)[: self.forms[i] & 3], {}
         wiring = program.wirings[i]
         if wiring is not None:
-            named = dict(zip(wiring.names, program.getters[i](self.results), strict=True))
+            named = dict(zip(wiring.names, program.pick(i, self.results), strict=True))
         return self.fns[i], args, named
 
     def keep(self, i: int, result: Any) -> None:

@@ -8,8 +8,7 @@ the same globals, the same closure, a third of the cost with 3 needs and a tenth
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from operator import itemgetter
+from collections.abc import Sequence
 from types import FunctionType
 
 TYPE_CHECKING = False
@@ -51,10 +50,3 @@ class Wiring:
             self.names, self.code = order, code
             placed = code.replace(co_argcount=count, co_kwonlyargcount=0)
             self.by_place = FunctionType(placed, fn.__globals__, fn.__name__, None, fn.__closure__)
-
-
-def getter(sources: tuple[int, ...]) -> Callable[[Sequence[Any]], Iterable[Any]]:
-    """Return a function that picks the items at these places, in a row."""
-    if len(sources) > 1:
-        return itemgetter(*sources)
-    return itemgetter(slice(sources[0], sources[0] + 1))

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
-from typing import Any, NamedTuple
+from typing import Any
 
 from gofer._core.plan import Plan
-from gofer._run import JobRecord
+from gofer._run import Attempt, JobRecord, Story
 from gofer.views.text import waterfall
 
 
@@ -44,12 +44,11 @@ def draw(run: FakeRun, **options: Any) -> list[str]:
     return waterfall(run, **options).split("\n")  # type: ignore[arg-type]
 
 
-class Attempt(NamedTuple):
-    """One try of a job that has several."""
-
-    start: float
-    end: float | None
-    error: BaseException | None
+def tried(made: JobRecord, *attempts: Attempt) -> JobRecord:
+    """Give a record attempts."""
+    made._story = Story()
+    made._story.attempts += attempts
+    return made
 
 
 def busy_run(jobs: int, limit: int = 4) -> tuple[FakeRun, Plan]:
@@ -107,7 +106,8 @@ def _played(chance: Random, name: str, start: float, waiting: float) -> JobRecor
     made = record(name, start, start + took, waiting=waiting)
     if lot < 0.1:
         broken = start + took / 3
-        made.attempts = (  # type: ignore[assignment]
+        tried(
+            made,
             Attempt(start, broken, TimeoutError("no answer within 0.3 s")),
             Attempt(broken + took / 6, start + took, None),
         )
@@ -160,7 +160,8 @@ def hostile_run() -> tuple[FakeRun, Plan]:
 def hedged_run() -> tuple[FakeRun, Plan]:
     """Make a run of one job whose second attempt began while the first went on."""
     made = record("hedged", 0.0, 2.0)
-    made.attempts = (  # type: ignore[assignment]
+    tried(
+        made,
         Attempt(0.0, 2.0, TimeoutError("cancelled")),
         Attempt(1.0, 2.0, None),
     )

@@ -14,13 +14,14 @@ import pytest
 
 from gofer import JobManager, job
 from gofer._core.plan import Plan
+from gofer._run import Attempt
 from gofer.views import html
 from gofer.views.html import page
 from gofer.views.svg import sheet
 
 from .markup_reader import Element, read
 from .plans import plan_of
-from .runs import HOSTILE_NAMES, Attempt, FakeRun, busy_run, hostile_run, record
+from .runs import HOSTILE_NAMES, FakeRun, busy_run, hostile_run, record, tried
 
 
 def page_of(run: FakeRun, plan: Plan) -> Element:
@@ -31,7 +32,8 @@ def page_of(run: FakeRun, plan: Plan) -> Element:
 def shop() -> tuple[FakeRun, Plan]:
     """Make the run of the design's example, with one retry."""
     tips = record("tips", 0.5, 1.25, waiting=0.05)
-    tips.attempts = (  # type: ignore[assignment]
+    tried(
+        tips,
         Attempt(0.5, 0.75, TimeoutError("no answer")),
         Attempt(1.0, 1.25, None),
     )

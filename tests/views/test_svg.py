@@ -9,11 +9,12 @@ import pytest
 
 from gofer import JobManager, job
 from gofer._core.plan import Plan
+from gofer._run import Attempt
 from gofer.views.facts import Facts
 from gofer.views.svg import bar, graph_picture, run_picture, sheet
 
 from .plans import chains, plan_of, plans, tangle
-from .runs import HOSTILE_NAMES, Attempt, FakeRun, busy_run, hedged_run, hostile_run, record
+from .runs import HOSTILE_NAMES, FakeRun, busy_run, hedged_run, hostile_run, record
 
 from hypothesis import given  # isort: skip
 
@@ -114,12 +115,13 @@ def parts(run: FakeRun, name: str) -> list[tuple[str, str, str]]:
 
 def test_a_bar_shows_the_wait_each_attempt_and_the_delay_between() -> None:
     """The failed attempt is marked by its colour and by a stroke at its end."""
-    tried = record("a", 2.0, 10.0, waiting=1.0)
-    tried.attempts = (  # type: ignore[assignment]
+    again = record("a", 2.0, 10.0, waiting=1.0)
+    tried(
+        again,
         Attempt(2.0, 5.0, ValueError()),
         Attempt(6.0, 10.0, None),
     )
-    run = FakeRun([tried, record("b", 0.0, None, "running"), record("c")], duration=10.0)
+    run = FakeRun([again, record("b", 0.0, None, "running"), record("c")], duration=10.0)
 
     assert parts(run, "a") == [
         ("waiting", "10.000", "10.000"),
@@ -127,7 +129,7 @@ def test_a_bar_shows_the_wait_each_attempt_and_the_delay_between() -> None:
         ("between", "50.000", "10.000"),
         ("succeeded", "60.000", "40.000"),
     ]
-    assert bar(Facts(run), tried).count("<line ") == 1  # type: ignore[arg-type]
+    assert bar(Facts(run), again).count("<line ") == 1  # type: ignore[arg-type]
     assert parts(run, "b") == [("running", "0.000", "100.000")]
     assert parts(run, "c") == []
 

@@ -10,10 +10,11 @@ import pytest
 
 from gofer import JobManager, job
 from gofer._core.plan import Plan
+from gofer._run import Attempt
 from gofer.views.trace import trace
 
 from .plans import plan_of
-from .runs import HOSTILE_NAMES, Attempt, FakeRun, busy_run, hedged_run, hostile_run, record
+from .runs import HOSTILE_NAMES, FakeRun, busy_run, hedged_run, hostile_run, record, tried
 
 
 def events_of(run: FakeRun, plan: Plan) -> list[dict[str, Any]]:
@@ -51,7 +52,8 @@ def slices(events: list[dict[str, Any]]) -> dict[int, list[tuple[str, float, flo
 def test_a_job_is_a_track_with_its_wait_and_its_attempts_in_it() -> None:
     """From when it could have started to its end; times in microseconds."""
     late = record("late", 0.5, 2.0, waiting=0.25)
-    late.attempts = (  # type: ignore[assignment]
+    tried(
+        late,
         Attempt(0.5, 1.0, ConnectionError("down")),
         Attempt(1.5, 2.0, None),
     )

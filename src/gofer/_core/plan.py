@@ -12,6 +12,10 @@ from gofer._core.lanes import LOOP, THREADS
 from gofer._core.states import READY, WAITING
 from gofer.errors import CycleError, DuplicateNameError, JobDefinitionError, UnknownNeedError
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
 
 class Plan:
     """A checked graph of jobs, as integers.
@@ -47,7 +51,7 @@ class Plan:
     )
 
     def __init__(
-        self, names: Sequence[str], needs: Sequence[Sequence[str]], lanes: bytes | None = None
+        self, names: Sequence[str], needs: Iterable[Sequence[str]], lanes: bytes | None = None
     ) -> None:
         """Compile and check.
 
@@ -208,16 +212,25 @@ _MANY = 4
 """Needs from which on it pays to look for jobs that have the same."""
 
 
+_FEW = 8
+"""Dependents that are copied for each one that comes."""
+
+
 def _turned_round(needs: list[tuple[int, ...]], size: int) -> list[tuple[int, ...]]:
     """Return who needs each of the first ``size``, from what each needs."""
-    found: list[list[int] | None] = [None] * size
+    # Few are tuples, of which the garbage collector, unlike of lists, soon knows better.
+    found: list[Any] = [None] * size
     for i, each in enumerate(needs):
         for j in each:
             there = found[j]
             if there is None:
-                found[j] = [i]
-            else:
+                found[j] = (i,)
+            elif type(there) is list:
                 there.append(i)
+            elif len(there) < _FEW:
+                found[j] = (*there, i)
+            else:
+                found[j] = [*there, i]
     return [() if each is None else tuple(each) for each in found]
 
 

@@ -103,16 +103,13 @@ class Facts:
 
 
 def attempts(record: JobRecord) -> list[tuple[float, float | None, BaseException | None]]:
-    """Return start, end and error of each attempt of a job, in order; none if it did not start.
+    """Return start, end and error of each attempt of a job, in order; none if it did not start."""
+    return [(each.start, each.end, each.error) for each in record.attempts]
 
-    A record that only counts its attempts, or has none, counts as one attempt from start to end.
-    """
-    tries = getattr(record, "attempts", None)
-    if isinstance(tries, (list, tuple)):
-        return [(each.start, each.end, each.error) for each in tries]
-    if record.start is None:
-        return []
-    return [(record.start, record.end, record.error)]
+
+def state_of(record: JobRecord) -> str:
+    """Return a job's state as pictures show it: one whose fallback stands in has ``fell back``."""
+    return "fell back" if record.fell_back else record.state
 
 
 def amount(seconds: float) -> str:

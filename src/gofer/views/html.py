@@ -19,7 +19,7 @@ from itertools import pairwise
 from math import floor, log10
 
 from gofer.errors import describe
-from gofer.views.facts import NOTHING, Facts, amount, attempts, counts
+from gofer.views.facts import NOTHING, Facts, amount, attempts, counts, state_of
 from gofer.views.fold import drawable, pattern
 from gofer.views.svg import MOST_NEEDS, bar, clipped, graph_parts, safe, sheet
 from gofer.views.text import printable
@@ -180,7 +180,7 @@ class _Page:
             f'<tr id="j{i}" class="{_kind(record)}{critical}"><th scope="row">'
             f'<button type="button" tabindex="-1">{_name(record.name)}</button>{mark}</th>'
             f'<td class="chart"><svg class="bar{critical}" aria-hidden="true">{bar(facts, record)}'
-            f'</svg></td>{cells}<td class="text c7">{record.state}</td>{error}</tr>\n'
+            f'</svg></td>{cells}<td class="text c7">{state_of(record)}</td>{error}</tr>\n'
         )
 
     # The axis
@@ -290,7 +290,7 @@ class _Page:
                 "place": place,
                 "name": printable(record.name),
                 "kind": printable(pattern(record.name)),
-                "state": record.state,
+                "state": state_of(record),
                 "start": record.start,
                 "took": self.facts.took(record) if record.start is not None else None,
                 "waiting": record.waiting,

@@ -9,7 +9,7 @@ from functools import cache
 from importlib.resources import files
 
 from gofer.errors import describe
-from gofer.views.facts import NOTHING, Facts, amount, attempts
+from gofer.views.facts import NOTHING, Facts, amount, attempts, state_of
 from gofer.views.fold import drawable
 from gofer.views.layout import BOX, Layout
 from gofer.views.text import Pen, measure, printable
@@ -164,7 +164,7 @@ def run_picture(run: Run) -> str:
 
 def _row(facts: Facts, record: JobRecord, y: float, x: float) -> str:
     told = "" if record.start is None else amount(facts.took(record))
-    what = "" if record.state == "succeeded" else record.state
+    what = "" if state_of(record) == "succeeded" else state_of(record)
     if record.error is not None:
         what = f"{what}: {describe(record.error)}"
     critical = " critical" if record.name in facts.critical else ""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import sys
 
 from gofer.errors import describe
-from gofer.views.facts import NOTHING, Facts, amount, counts
+from gofer.views.facts import NOTHING, Facts, amount, counts, state_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -203,7 +203,7 @@ class _Waterfall:
         """Return a title line, the jobs' lines, and what the signs mean."""
         starts = ["start", *["" if r.start is None else amount(r.start) for r in shown]]
         tooks = ["took", *["" if r.end is None else amount(self.facts.took(r)) for r in shown]]
-        states = ["", *[_state(r) for r in shown]]
+        states = ["", *["" if state_of(r) == "succeeded" else state_of(r) for r in shown]]
         names = [r.name for r in shown]
         most = self.width // 4
         wide = max(measure(self.pen.clip(name, most)) for name in ("job", *names))
@@ -236,13 +236,6 @@ class _Waterfall:
         sign = "#" if record.name in self.facts.critical else "="
         bar = " " * (first - dots) + "." * dots + sign * (length - 1)
         return (bar + (">" if record.end is None else sign)).ljust(cells)
-
-
-def _state(record: JobRecord) -> str:
-    """Return what stands at the end of a job's line."""
-    if record.state != "succeeded":
-        return record.state
-    return "fell back" if record.fell_back else ""
 
 
 def _told(record: JobRecord) -> Iterator[str]:

@@ -15,7 +15,7 @@ from __future__ import annotations
 import json
 
 from gofer.errors import describe
-from gofer.views.facts import Facts, attempts
+from gofer.views.facts import Facts, attempts, state_of
 from gofer.views.text import printable
 
 TYPE_CHECKING = False
@@ -123,7 +123,7 @@ def _attempts(record: JobRecord, i: int, size: int, track: int, end: float) -> I
 def _told(facts: Facts, plan: Plan, i: int) -> Event:
     """Return what stands beside a slice that is selected."""
     record = facts.records[i]
-    told: Event = {"state": record.state, "on critical path": record.name in facts.critical}
+    told: Event = {"state": state_of(record), "on critical path": record.name in facts.critical}
     if plan.needs[i]:
         told["needs"] = [printable(plan.names[j]) for j in plan.needs[i]]
     if record.error is not None:
