@@ -14,7 +14,7 @@ from gofer.views.facts import Facts
 from gofer.views.svg import bar, graph_picture, run_picture, sheet
 
 from .plans import chains, plan_of, plans, tangle
-from .runs import HOSTILE_NAMES, FakeRun, busy_run, hedged_run, hostile_run, record
+from .runs import HOSTILE_NAMES, FakeRun, busy_run, hedged_run, hostile_run, record, tried
 
 from hypothesis import given  # isort: skip
 

@@ -15,7 +15,7 @@
 
   const SVG = "http://www.w3.org/2000/svg";
   const GROUPED = 200; // more jobs than that begin grouped, if their names are of few kinds
-  const order = ["failed", "running", "cancelled", "succeeded", "skipped", "ready", "waiting", "not started"];
+  const order = ["failed", "running", "cancelled", "fell back", "succeeded", "skipped", "ready", "waiting", "not started"];
   const compareTexts = new Intl.Collator("en", { numeric: true }).compare;
   const count = (n) => n.toLocaleString("en-US");
 
