@@ -255,3 +255,16 @@ def test_each_test_says_in_its_docstring_what_holds() -> None:
         if node.name.startswith("test_") and not ast.get_docstring(node)
     ]
     assert silent == []
+
+
+def test_what_policies_need_is_loaded_when_a_manager_is_built() -> None:
+    """Not in the first run, which would start late; and not at all without policies."""
+    program = """
+import sys
+from gofer import JobManager, job
+JobManager([job(print, name="plain")])
+assert "gofer.backends._policied" not in sys.modules
+JobManager([job(print, name="again", retry=2)])
+assert "gofer.backends._policied" in sys.modules
+"""
+    subprocess.run([sys.executable, "-c", program], check=True)

@@ -90,6 +90,8 @@ class JobManager:
         program = self._compiled
         if program is None:
             program = self._compiled = Program(self._jobs, name=self.name or None, **self._options)
+            if program.policies:  # to load it takes milliseconds, which no run should have to wait
+                from gofer.backends import _policied  # noqa: F401
         return program
 
     @overload
