@@ -8,10 +8,9 @@ from tempfile import TemporaryDirectory
 
 import uvicorn
 
-from . import database, services
+from . import database
 from .app import create_app
-
-_SERVICES = {"accounts": services.accounts, "recommendations": services.recommendations}
+from .services import SERVICES, serving_apart
 
 _NOBODY = "http://127.0.0.1:9"  # "discard", where nobody listens any more
 
@@ -21,26 +20,27 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m examples.storefront", description=__doc__)
     parser.add_argument("--port", type=int, default=8000, help="0 takes a free one")
     parser.add_argument("--timeout", type=float, default=0.5, help="seconds that a page may take")
-    parser.add_argument("--slow", choices=_SERVICES, help="a service that takes 10 s to answer")
-    parser.add_argument("--broken", choices=_SERVICES, help="a service that answers 503")
+    parser.add_argument("--slow", choices=SERVICES, help="a service that takes 10 s to answer")
+    parser.add_argument("--broken", choices=SERVICES, help="a service that answers 503")
     parser.add_argument(
-        "--flaky", choices=_SERVICES, help="a service that answers 503 every 3rd time"
+        "--flaky", choices=SERVICES, help="a service that answers 503 every 3rd time"
     )
-    parser.add_argument("--busy", choices=_SERVICES, help="a service that answers 429")
-    parser.add_argument("--down", choices=_SERVICES, help="a service that nobody serves")
+    parser.add_argument("--busy", choices=SERVICES, help="a service that answers 429")
+    parser.add_argument("--down", choices=SERVICES, help="a service that nobody serves")
     args = parser.parse_args()
     accounts, recommendations = (
-        make(
+        serving_apart(
+            name,
             delay=10.0 if name == args.slow else 0.0,
             status=503 if name in (args.broken, args.flaky) else 429 if name == args.busy else 200,
             every=3 if name == args.flaky else 1,
         )
-        for name, make in _SERVICES.items()
+        for name in SERVICES
     )
     with (
         TemporaryDirectory() as folder,
-        services.serving(accounts) as accounts_url,
-        services.serving(recommendations) as recommendations_url,
+        accounts as accounts_url,
+        recommendations as recommendations_url,
     ):
         path = Path(folder) / "orders.sqlite"
         database.create(path)

@@ -16,7 +16,7 @@ from starlette.routing import Route
 
 from gofer import Context, DeadlineExceeded, Run
 
-from .page import Page, Sources, UnknownUserError, create_manager
+from .page import AT_ONCE, Page, Sources, UnknownUserError, create_manager
 
 log = logging.getLogger("storefront")
 
@@ -42,7 +42,10 @@ def create_app(
     async def lifespan(app: Starlette) -> AsyncIterator[_State]:
         # One client for the app, so that connections are reused from page to page. It has no
         # timeouts of its own: the page's deadline is the only one. No proxy: all is local.
-        async with httpx.AsyncClient(timeout=None, trust_env=False) as client:
+        # Its pool looks at every connection for every request, which is dear where there are many.
+        # So the jobs have limits, and what waits for its turn waits there.
+        kept = httpx.Limits(max_connections=None, max_keepalive_connections=2 * AT_ONCE)
+        async with httpx.AsyncClient(timeout=None, trust_env=False, limits=kept) as client:
             yield {"sources": Sources(client, accounts_url, recommendations_url, database_path)}
 
     async def show(request: Request) -> Response:

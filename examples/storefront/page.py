@@ -56,7 +56,7 @@ def worth_a_retry(error: Exception) -> bool | float:
     return isinstance(error, httpx.TransportError)
 
 
-@job(retry=Retry(attempts=3, on=worth_a_retry))
+@job(limit="accounts", retry=Retry(attempts=3, on=worth_a_retry))
 async def user(ctx: Context, page: Page) -> None:
     """Ask the accounts service for the user's name: async, so it runs on the event loop."""
     sources = page.sources
@@ -72,7 +72,12 @@ def orders(ctx: Context, page: Page) -> list[database.Order]:
     return database.orders(ctx, page.sources.database_path, page.user_id)
 
 
-@job(fallback=[], retry=Retry(attempts=2, on=worth_a_retry), hedge=Hedge("p98"))
+@job(
+    limit="recommendations",
+    fallback=[],
+    retry=Retry(attempts=2, on=worth_a_retry),
+    hedge=Hedge("p98"),
+)
 async def tips(ctx: Context, page: Page, *, orders: list[database.Order]) -> list[str]:
     """Ask the recommendations service what goes with the orders, once they are known.
 
@@ -92,6 +97,11 @@ def assemble(ctx: Context, page: Page, *, orders: list[database.Order], tips: li
     page.set_html(render(page.user, orders, tips))
 
 
+AT_ONCE = 4
+"""How many requests a service gets at once: as many as the client keeps connections."""
+
+LIMITS = {"db": 8, "accounts": AT_ONCE, "recommendations": AT_ONCE}
+
 RESET_AFTER = 1.0
 """Seconds that the recommendations are left alone after ten failures in a row."""
 
@@ -105,7 +115,7 @@ def create_manager(timeout: float) -> JobManager:
     """
     breaker = Breaker(failures=10, reset_after=RESET_AFTER, on=httpx.HTTPError)
     shared = job(tips, timeout=0.6 * timeout, breaker=breaker)
-    return JobManager([user, orders, shared, assemble], name="page", limits={"db": 8})
+    return JobManager([user, orders, shared, assemble], name="page", limits=LIMITS)
 
 
 def render(user: str, orders: Sequence[database.Order], tips: Sequence[str]) -> str:

@@ -1,9 +1,15 @@
-"""The two services that the storefront asks, each a tiny app that can be slow, flaky or busy."""
+"""The two services that the storefront asks, each a tiny app that can be slow, flaky or busy.
+
+`python -m examples.storefront.services accounts` serves one until its standard input ends.
+"""
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -80,7 +86,10 @@ def serving(app: Any) -> Iterator[str]:
 
     Leaving the block stops the server, after it has answered all who wait, and ends the thread.
     """
-    listener = socket.create_server(("127.0.0.1", 0))
+    listener = socket.create_server(("127.0.0.1", 0), backlog=4096)
+    # Else each answer on a connection that is kept waits 40 ms, for Nagle's algorithm and a delayed
+    # ACK: asyncio sees to that only where a socket was made with its protocol.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     server = uvicorn.Server(uvicorn.Config(app, ws="none", log_level="warning"))
     thread = threading.Thread(target=server.run, args=([listener],), name="uvicorn")
     thread.start()
@@ -94,3 +103,50 @@ def serving(app: Any) -> Iterator[str]:
         server.should_exit = True
         thread.join()
         listener.close()
+
+
+SERVICES = {"accounts": accounts, "recommendations": recommendations}
+
+
+@contextmanager
+def serving_apart(name: str, **options: float) -> Iterator[str]:
+    """Serve one of the services from a process of its own; the rest is as in `serving`.
+
+    Ctrl-C does not reach it: it ends with the block, or with the process that started it.
+
+    Args:
+        name: Which one.
+        options: What it is made with.
+    """
+    command = [sys.executable, "-m", f"{__package__}.services", name]
+    command += [f"--{key}={value}" for key, value in options.items()]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        try:
+            url = process.stdout.readline().strip()
+            if not url:
+                raise RuntimeError(f"the service {name!r} did not start")
+            yield url
+        finally:
+            process.stdin.close()
+
+
+def main() -> None:
+    """Serve one, say where, and go on until nobody holds the other end of the standard input."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("name", choices=SERVICES)
+    parser.add_argument("--delay", type=float, default=0.0)
+    parser.add_argument("--status", type=int, default=200)
+    parser.add_argument("--every", type=int, default=1)
+    args = parser.parse_args()
+    app = SERVICES[args.name](delay=args.delay, status=args.status, every=args.every)
+    with serving(app) as url:
+        print(url, flush=True)
+        sys.stdin.read()
+
+
+if __name__ == "__main__":
+    main()
