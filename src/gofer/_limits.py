@@ -36,7 +36,7 @@ class Place:
         self.blocked = 0
 
     def leave(self) -> None:
-        """Give it back, or leave the line; once."""
+        """Give it back, or leave the line; once more does nothing."""
         self.limit._leave(self)
 
 
@@ -57,7 +57,11 @@ class Limit:
         self._line: deque[Place] = deque()
 
     def enter(self, job: str, wake: Callable[[], object]) -> Place:
-        """Take a place, or stand in line for one: ``wake`` is called once it is granted.
+        """Take a place, or stand in line for one.
+
+        Args:
+            job: Whose it will be.
+            wake: Called once it is granted; if that answers False, nobody waits any more.
 
         Raises:
             LimitDeadlock: It would never be granted.
@@ -66,6 +70,7 @@ class Limit:
         with self._lock:
             if len(self._held) < self.most and not self._line:
                 place.granted = True
+                place.wake = None
                 self._held.add(place)
                 return place
             for each in place.outer:
@@ -87,20 +92,34 @@ class Limit:
             return place
 
     def _leave(self, place: Place) -> None:
-        following = None
+        leaving: Place | None = place
+        while leaving is not None:
+            leaving = self._hand_over(leaving)
+            if leaving is None:
+                return
+            # What is held must not keep alive who holds it: a loop may be closed, and forgotten.
+            wake, leaving.wake = leaving.wake, None
+            if wake() is not False:  # type: ignore[operator]  # who is in line has one
+                return
+
+    def _hand_over(self, place: Place) -> Place | None:
+        """Take a place from who has it, or out of the line; return who has it now, if anybody."""
         with self._lock:
             if not place.granted:
-                self._line.remove(place)
-                self._unblock(place)
-                return
+                if place in self._line:
+                    self._line.remove(place)
+                    self._unblock(place)
+                return None
+            if place not in self._held:
+                return None
             self._held.discard(place)
-            if self._line:
-                following = self._line.popleft()
-                self._unblock(following)
-                following.granted = True
-                self._held.add(following)
-        if following is not None:
-            following.wake()  # type: ignore[operator]  # who is in line has one
+            if not self._line:
+                return None
+            following = self._line.popleft()
+            self._unblock(following)
+            following.granted = True
+            self._held.add(following)
+            return following
 
     @staticmethod
     def _unblock(place: Place) -> None:

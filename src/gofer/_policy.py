@@ -129,6 +129,8 @@ def _takes_one(fn: Any) -> bool:
     """Return whether a callable can be called with one argument, as far as one can know."""
     from inspect import signature  # slow to import, and only needed where a fallback is callable
 
+    if any(fn is each for each in (list, tuple, set, frozenset, dict)):
+        return False  # they do, but an exception has no items
     try:
         signature(fn).bind(None)
     except TypeError:

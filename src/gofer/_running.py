@@ -87,9 +87,10 @@ class RunExecution(Execution):
 
     def _call_wired(self, i: int, form: int) -> Any:
         program = self.program
+        skipped = form & HAS_WHEN and not program.whens[i](self.ctx, self.param)
         if form & HAS_POLICY:
-            return self._perform(i, form)
-        if form & HAS_WHEN and not program.whens[i](self.ctx, self.param):
+            return self._perform(i, skipped=bool(skipped))
+        if skipped:
             raise Skip
         nargs = form & 3
         wiring = program.wirings[i]
@@ -105,14 +106,12 @@ class RunExecution(Execution):
         named = dict(zip(wiring.names, results, strict=True))
         return wiring.fn(*(self.ctx, self.param)[:nargs], **named)
 
-    def _perform(self, i: int, form: int) -> Any:
+    def _perform(self, i: int, *, skipped: bool) -> Any:
         from gofer.backends import _policied  # nothing that a run without policies has to load
 
-        program = self.program
-        skipped = form & HAS_WHEN and not program.whens[i](self.ctx, self.param)
         self.stories[i] = Story()  # no local variable: it holds errors
-        policied = _policied.Policied(self, i, program.policies[i], self.stories[i])
-        return policied.begin(skipped=bool(skipped))
+        policied = _policied.Policied(self, i, self.program.policies[i], self.stories[i])
+        return policied.begin(skipped=skipped)
 
     def bound(self, i: int, ctx: Context) -> tuple[Callable[..., Any], Any, dict[str, Any]]:
         """Return a job's function and its arguments, among which the context is this one."""

@@ -155,7 +155,8 @@ class Hedge:
     Args:
         after: Seconds from the start of a call to that of the next; or a quantile, such as
             ``"p95"``: as long as that part of the job's recent attempts took. A quantile is
-            learnt from 20 attempts on, of the last 200; before, there is no second call.
+            learnt from 20 attempts on, of the last 200; before, there is no second call. What is
+            slower than it is asked for twice: ``"p95"`` costs at least 5 % more load.
         most: How many calls there are at most, the first included.
 
     Source: Dean and Barroso, The Tail at Scale, Communications of the ACM 56/2 (2013).
@@ -226,8 +227,8 @@ class Breaker:
     Args:
         failures: How many calls must fail in a row.
         reset_after: Seconds that it stays open.
-        on: Which exceptions count: a type or several. Others count as answers; a cancelled call
-            counts as nothing.
+        on: Which exceptions count: a type or several. Others count as answers. A cancelled call
+            counts as nothing, and so does one that timed out, unless ``TimeoutError`` counts.
 
     Thread safety: may be used from any threads and event loops at once; it never waits.
 

@@ -21,7 +21,7 @@ from gofer.backends._execution import (
     place_of,
     refuse_awaitable,
 )
-from gofer.errors import Cancelled
+from gofer.errors import Cancelled, DeadlineExceeded, JobTimeout
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -135,11 +135,14 @@ class Call:
             if self._guard is None:
                 self._run()
             else:
-                with self._guard:
-                    self._run()
+                self._run_guarded()
         except BaseException as error:
             self.failed(error)
         self.ended()
+
+    def _run_guarded(self) -> None:
+        with self._guard:
+            self._run()
 
     def _run(self) -> None:
         value = self._fn(*self._args, **self._kwargs)
@@ -170,11 +173,11 @@ class Call:
         self.tell(self.error)
         if self._place is not None:
             self._place.leave()
-        if self._deaf is not None:
-            timer.drop(self._deaf)
         if not self._abandon:
             self._execution.came_back(self)
         self.end = end  # from here on it may be forgotten, by whoever waits for it
+        if self._deaf is not None:  # only now: `leave` sets it first, and then asks for the end
+            timer.drop(self._deaf)
         self._wake()
         if self._left:
             self._clear()
@@ -200,8 +203,10 @@ class Call:
         except IndexError:
             return
         if self._breaker is not None and ticket is not None:
-            if error is not None and is_cancellation(error) and self._outer.cancelled:
-                error = Cancelled()  # by its run: that says nothing about the service
+            stopped = error is not None and is_cancellation(error) and self._outer.cancelled
+            late = isinstance(error, (JobTimeout, DeadlineExceeded))
+            if stopped or (late and not isinstance(error, self._breaker.on)):
+                error = Cancelled()  # there was no answer that says anything about the service
             self._breaker.ended(ticket, error, _parts.clock())
 
     def leave(self, why: BaseException) -> str | None:
@@ -230,8 +235,9 @@ class Call:
 
     def place(self) -> str | None:
         """Return ``file:line`` where it stands now, or None."""
-        if self.task is not None:
-            inner = self.task.get_coro().cr_await
+        task = self.task  # read once: it is let go of when it ends
+        if task is not None:
+            inner = task.get_coro().cr_await
             return place_of(getattr(inner, "cr_frame", None))
         return place_of(job_frame(None if self.label is None else IDENTS.get(self.label)))
 
@@ -240,5 +246,6 @@ class Call:
         return self._i == i
 
 
-CALLS.add(Call._run.__code__)
-ENGINE.update({Call.run.__code__, Call._run.__code__, Call.arun.__code__})
+_FRAMES = {Call._run.__code__, Call._run_guarded.__code__}
+CALLS |= _FRAMES
+ENGINE |= _FRAMES | {Call.run.__code__, Call.arun.__code__}

@@ -250,7 +250,9 @@ class Execution:
 
     def _place(self, i: int) -> str | None:
         """Return ``file:line`` where a job stands now, or None."""
-        for call in tuple(self.out):
+        with self.lock:
+            out = tuple(self.out)
+        for call in out:
             if call.is_of(i):
                 return call.place()  # type: ignore[no-any-return]
         label, lane = self.label_of(i), self.lane
@@ -270,7 +272,8 @@ class Execution:
             self.interrupted = error
             self.ctx.cancel(error)
             return CANCELLED
-        if self.ctx.cancelled and is_cancellation(error):
+        # The core knows of a failure a moment before the context: see `work`.
+        if (self.ctx.cancelled or self.core.stopped) and is_cancellation(error):
             return CANCELLED
         self.noted(i, error)
         return FAILED
@@ -315,9 +318,12 @@ class Execution:
 def job_frame(ident: int | None) -> FrameType | None:
     """Return the frame of a job's own function in a thread, or None while it is in none."""
     frame = None if ident is None else sys._current_frames().get(ident)
-    while frame is not None and (frame.f_back is None or frame.f_back.f_code not in CALLS):
-        frame = frame.f_back
-    return frame
+    while frame is not None:
+        below = frame.f_back  # read once: without a GIL the thread goes on meanwhile
+        if below is not None and below.f_code in CALLS:
+            return frame
+        frame = below
+    return None
 
 
 def place_of(frame: FrameType | None) -> str | None:

@@ -10,10 +10,11 @@ coroutine becomes something else, and what a job raises must come out as it is.
 from __future__ import annotations
 
 from gofer import _parts, policies
+from gofer._limits import Limit
 from gofer._policy import Compiled
 from gofer._run import Attempt, Story
 from gofer.backends._calls import Call
-from gofer.backends._execution import ENGINE, Skip, is_cancellation, is_panic
+from gofer.backends._execution import CALLS, ENGINE, Skip, is_cancellation, is_panic
 from gofer.backends._holds import Hold, hold
 from gofer.backends._worlds import Loop, Threads
 from gofer.errors import BreakerOpen, Cancelled, JobSkipped, JobTimeout, LimitDeadlock
@@ -67,7 +68,6 @@ class Policied:
                 self.error = Skip()
             else:
                 await self._try()
-                self.error = self.attempt.error
         finally:
             self.world.close()
         if self.error is None or self.policy.fallback is NOTHING:
@@ -76,8 +76,8 @@ class Policied:
             await self._fall_back(JobSkipped(self.name))
         elif self._is_failure(self.error):
             self.error = self.execution.noted(self.i, self.error)
-            self.story.fell_back = True
             await self._fall_back(self.error)
+            self.story.fell_back = True
             self.error = None
 
     @property
@@ -86,10 +86,15 @@ class Policied:
         return self.story.attempts[-1]
 
     async def _fall_back(self, error: BaseException) -> None:
-        fallback = self.policy.fallback
-        value = fallback(error) if callable(fallback) else fallback
-        if self.world.is_async and hasattr(type(value), "__await__"):
-            value = await value
+        value = self.policy.fallback
+        try:
+            if callable(value):
+                value = _ask(value, error)
+            if self.world.is_async and hasattr(type(value), "__await__"):
+                value = await value
+        except Exception as failure:
+            _chain(failure, error)
+            raise
         self.value = value
 
     def _is_failure(self, error: BaseException) -> bool:
@@ -102,10 +107,18 @@ class Policied:
         return True
 
     async def _try(self) -> None:
-        """Make attempts until one is the last."""
+        """Make attempts until one is the last, and keep its error."""
         while True:
             await self._attempt()
-            pause = self._pause(self.attempt.error)
+            error = self.error = self.attempt.error
+            try:
+                pause = self._pause(error)
+            except Exception as failure:  # of the user's own ``on``
+                _chain(failure, error)
+                self.error = failure
+                return
+            finally:
+                del error  # its traceback may hold this frame
             if pause is None:
                 return
             until = _parts.clock() + pause
@@ -307,6 +320,17 @@ class Policied:
 _FASTER = Cancelled("another call was faster")
 
 
+def _ask(fallback: Any, error: BaseException) -> Any:
+    return fallback(error)
+
+
+def _chain(failure: BaseException, error: BaseException | None) -> None:
+    """Keep the error during which another one was raised, as Python does in an ``except`` block."""
+    known = error is None or failure is error or failure is error.__cause__
+    if not known and failure.__context__ is None:
+        failure.__context__ = error
+
+
 class _EnteringFailed(Exception):
     """Carries what a foreign limit has raised, so that it is not taken for the job's own."""
 
@@ -344,19 +368,28 @@ def _result(policied: Policied) -> Any:
     return policied.value
 
 
+CALLS.update({_ask.__code__, policies.Retry.pause.__code__})
 ENGINE.update(
     each.__code__
     for each in (
+        _ask,
+        policies.Retries.pause,
+        policies.Retry.pause,
+        Limit.enter,
         perform,
         aperform,
         _result,
         Policied.begin,
         Policied.drive,
         Policied._try,
+        Policied._pause,
         Policied._attempt,
         Policied._make_calls,
         Policied._first_good,
         Policied._enter,
+        Policied._hold,
+        Policied._new,
+        Policied._spawn,
         Policied._fall_back,
         Threads.call,
         Threads.wait,

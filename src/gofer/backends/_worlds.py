@@ -89,12 +89,13 @@ class Loop:
     def close(self) -> None:
         """Do nothing: the loop cancels the driver's task."""
 
-    def wake(self) -> None:
-        """Let the driver look again."""
+    def wake(self) -> bool:
+        """Let the driver look again; return whether it is there: its loop may have been closed."""
         try:
             self.loop.call_soon_threadsafe(self._look)
-        except RuntimeError:  # the loop was closed: nobody waits on it any more
-            return
+        except RuntimeError:
+            return False
+        return True
 
     def _look(self) -> None:
         self._news = True
