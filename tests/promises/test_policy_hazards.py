@@ -11,6 +11,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -128,6 +129,46 @@ async def test_a_call_that_ends_as_it_is_left_is_not_called_deaf(
     await backend.execute(manager)
     virtual.advance(60.0)
     assert not [message for message in log.messages if "still runs" in message]
+
+
+async def test_a_call_that_ends_as_it_is_abandoned_was_not_left_behind(
+    backend: Any, virtual: Virtual, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where it stood was asked for in the very moment in which it stood nowhere any more."""
+    if backend.is_async:
+        pytest.skip("only a plain function can be abandoned")
+
+    def place(call: Call) -> None:
+        go.set()
+        while call.end is None:
+            time.sleep(0.001)
+
+    async def late() -> None:
+        await go.wait()
+
+    go = backend.Event()
+    monkeypatch.setattr(Call, "place", place)
+    manager = JobManager([backend.job(late, timeout=1.0, abandon=True, fallback=None)])
+    run = await backend.execute(manager)
+    assert isinstance(run.record("late").error, JobTimeout)
+    assert run.record("late").left_behind is None
+
+
+async def test_a_foreign_limit_that_cannot_be_given_up_is_named(
+    backend: Any, virtual: Virtual, log: Any
+) -> None:
+    """A run that waits for one says so after five seconds, as it does for a job."""
+    semaphore = threading.Semaphore(0)
+    jobs = [backend.job(boom, limit=semaphore, timeout=1.0, fallback=None)]
+
+    async def follows(*, boom: None) -> None:
+        virtual.advance(60.0)
+        semaphore.release()
+
+    await backend.execute(JobManager([*jobs, backend.job(follows)]))
+    named = [message for message in log.messages if "still being entered" in message]
+    assert len(named) == 1
+    assert named[0].startswith("the limit of job 'boom', a Semaphore, is still being entered, 5 s ")
 
 
 class Ended:

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from gofer import _context, _parts
-from gofer.backends import _calls, _execution
+from gofer.backends import _calls, _execution, _holds
 
 TIMEOUT = 30.0
 """Real seconds after which a wait fails. Nothing that works comes near it, on any machine."""
@@ -131,6 +131,6 @@ def virtual(monkeypatch: pytest.MonkeyPatch) -> Virtual:
     monkeypatch.setattr(_parts, "wait", made.wait)
     monkeypatch.setattr(_parts, "call_later", made.call_later)
     monkeypatch.setattr(_parts, "chance", lambda: made.chance)
-    for module in (_context, _execution, _calls):
+    for module in (_context, _execution, _calls, _holds):
         monkeypatch.setattr(module, "timer", made)
     return made

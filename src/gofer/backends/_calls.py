@@ -224,7 +224,7 @@ class Call:
             self._deaf = timer.add(_parts.clock() + DEAF_AFTER, self._name_the_deaf)
             if self.end is not None:
                 timer.drop(self._deaf)
-        return place
+        return place if self.end is None else None
 
     def _name_the_deaf(self) -> None:
         where = f" at {place}" if (place := self.place()) else ""

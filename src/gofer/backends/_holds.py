@@ -9,7 +9,9 @@ from __future__ import annotations
 import threading
 
 from gofer import _parts
+from gofer._timer import timer
 from gofer.backends import loop_backend
+from gofer.backends._execution import DEAF_AFTER, _warn
 from gofer.backends._helpers import helpers
 
 TYPE_CHECKING = False
@@ -17,7 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+    from gofer._timer import Entry
     from gofer.backends._execution import Execution
+    from gofer.backends._worlds import Loop, Threads
 
 
 class Hold:
@@ -29,8 +33,11 @@ class Hold:
         over: Whether it has been left.
     """
 
-    def __init__(self, execution: Execution, manager: Any, wake: Callable[[], object]) -> None:
-        self._execution, self._manager, self._wake = execution, manager, wake
+    def __init__(
+        self, execution: Execution, name: str, manager: Any, wake: Callable[[], object]
+    ) -> None:
+        self._execution, self._name, self._manager, self._wake = execution, name, manager, wake
+        self._deaf: Entry | None = None
         self.granted = False
         self.error: BaseException | None = None
         self.over = False
@@ -53,8 +60,22 @@ class Hold:
 
     def _ended(self) -> None:
         self.over = True
+        if self._deaf is not None:  # `_give_up` sets it first, and then asks whether it is over
+            timer.drop(self._deaf)
         self._execution.came_back(self)
         self._wake()
+
+    def _give_up(self) -> None:
+        """Name it in a warning if it is not over soon: the run waits for it."""
+        self._deaf = timer.add(_parts.clock() + DEAF_AFTER, self._name_the_deaf)
+        if self.over:
+            timer.drop(self._deaf)
+
+    def _name_the_deaf(self) -> None:
+        _warn(
+            f"the limit of job {self._name!r}, a {type(self._manager).__name__}, is still being "
+            f"entered, {DEAF_AFTER:g} s after the job gave it up; its run waits for it"
+        )
 
     def is_of(self, i: int) -> bool:
         """Return whether it is a call of this job; it never is one."""
@@ -86,6 +107,8 @@ class ThreadHold(Hold):
         self._ended()
 
     def leave(self) -> None:
+        if not self.granted:
+            self._give_up()
         self._gate.release()
 
 
@@ -119,6 +142,8 @@ class LoopHold(Hold):
             self.error = error
 
     def leave(self) -> None:
+        if not self.granted:
+            self._give_up()
         self._loop.call_soon_threadsafe(self._leave)
 
     def _leave(self) -> None:
@@ -128,25 +153,22 @@ class LoopHold(Hold):
             self._task.cancel()
 
 
-def hold(
-    execution: Execution, manager: Any, wake: Callable[[], object], *, prefer_async: bool, loop: Any
-) -> Hold:
+def hold(execution: Execution, name: str, manager: Any, world: Threads | Loop) -> Hold:
     """Begin to enter a context manager.
 
     Args:
         execution: The run, which will wait until it has been left.
-        manager: The context manager.
-        wake: What to call when it has been entered, or cannot be.
-        prefer_async: Which side to take of one that is both.
-        loop: The loop of the run's async jobs, or None.
+        name: Of the job.
+        manager: The context manager. Of one that is both, async and plain, the world decides.
+        world: Of the job, which is woken when it has been entered, or cannot be.
 
     Raises:
         TypeError: It is none.
     """
     kind = type(manager)
     can_block, can_await = hasattr(kind, "__enter__"), hasattr(kind, "__aenter__")
-    if can_await and (prefer_async or not can_block):
-        return LoopHold(execution, manager, wake).begin(loop)
+    if can_await and (world.is_async or not can_block):
+        return LoopHold(execution, name, manager, world.wake).begin(world.loop)
     if can_block:
-        return ThreadHold(execution, manager, wake).begin(loop)
+        return ThreadHold(execution, name, manager, world.wake).begin(world.loop)
     raise TypeError(f"a limit must be a context manager, not a {kind.__name__}")

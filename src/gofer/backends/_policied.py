@@ -189,12 +189,8 @@ class Policied:
         return place
 
     def _hold(self) -> Any:
-        policy, world = self.policy, self.world
         try:
-            manager = policy.foreign()
-            return hold(
-                self.execution, manager, world.wake, prefer_async=world.is_async, loop=world.loop
-            )
+            return hold(self.execution, self.name, self.policy.foreign(), self.world)
         except Exception as error:
             raise _EnteringFailed(error) from error
 
