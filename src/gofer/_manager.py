@@ -258,7 +258,12 @@ class JobManager:
             )
         self._executed = True
         program = self._program()
-        return RunExecution(program, ctx, param, program.select(only))
+        chosen = program.select(only)
+        if not program.observers:
+            return RunExecution(program, ctx, param, chosen)
+        from gofer._observed import ObservedExecution  # nothing that others have to load
+
+        return ObservedExecution(program, ctx, param, chosen)
 
     @staticmethod
     def _torn(execution: RunExecution, error: BaseException) -> None:

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 clock = time.monotonic
 """Seconds on a clock that never goes back. Replace it before a run starts, not during one."""
 
+wall_clock = time.time_ns
+"""Nanoseconds since 1970, for what is compared with the clocks of others."""
+
 
 HAS_GIL: bool = getattr(sys, "_is_gil_enabled", lambda: True)()
 """Whether only one thread at a time runs Python code, so that what it does is seen in order."""

@@ -33,9 +33,10 @@ class Attempt:
         error: What it failed with, or None.
         waiting: Seconds of it that it waited for its ``limit``.
         calls: How often the function was called: more than once where it was hedged.
+        retry_in: Seconds from its end to the next attempt; None if it is the last.
     """
 
-    __slots__ = ("calls", "end", "error", "start", "waiting")
+    __slots__ = ("calls", "end", "error", "retry_in", "start", "waiting")
 
     def __init__(
         self, start: float, end: float | None = None, error: BaseException | None = None
@@ -43,6 +44,7 @@ class Attempt:
         self.start, self.end, self.error = start, end, error
         self.waiting = 0.0
         self.calls = 1
+        self.retry_in: float | None = None
 
     def __repr__(self) -> str:
         how = "running" if self.end is None else "ok" if self.error is None else "failed"
@@ -262,6 +264,15 @@ class Run:
             self._threads[i],
             self._stories.get(i),
         )
+
+    def needs(self, job: str | Job) -> tuple[str, ...]:
+        """Return the names of the jobs that a job needs, each once.
+
+        Raises:
+            NoResult: The manager has no such job.
+        """
+        plan = self._schedule.plan
+        return tuple([plan.names[i] for i in plan.needs[self._find(job)]])
 
     @property
     def state(self) -> str:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from gofer import _parts
 from gofer._core.schedule import Schedule
-from gofer._core.states import NAMES, RUNNING
+from gofer._core.states import RUNNING
 from gofer._notes import MOST, add_note, failed_too, of_attempts, of_failure, sentence, undone
 from gofer._program import HAS_POLICY, HAS_WHEN, Program
-from gofer._run import JobRecord, Run, Story
+from gofer._run import Run, Story
 from gofer.backends._execution import CALLS, ENGINE, PLAIN, Execution, Skip, refuse_awaitable
 from gofer.backends._workers import workers
 from gofer.errors import traceback_of
@@ -60,8 +60,6 @@ class RunExecution(Execution):
         self.stories: dict[int, Story] = {} if program.policies else _NONE
         super().__init__(core, ctx, workers, recover=program.recover, observers=program.observers)
         self.run = Run(program.name, core, self.results, self.errors, self.threads, self.stories)
-        if self.observers:
-            self._tell("run_started", self.run)
 
     def call(self, i: int, label: str) -> None:
         self.threads[i] = label
@@ -144,8 +142,6 @@ class RunExecution(Execution):
         if cut_short is not None and torn is None:
             took = f"{self._whose()} was stopped, and ended after {run._duration:.3f} s"
             add_note(cut_short, self._note(took, self.core.failures), depth)
-        if self.observers:
-            self._tell("run_ended", run)
         self.clear()
         self.param = self.run = self.results = self.threads = self.stories = None  # type: ignore[assignment]
         return run
@@ -185,32 +181,6 @@ class RunExecution(Execution):
         later = [failed_too(names[i], self.errors[i]) for i in failures[:MOST]]
         later += [names[i] for i in failures[MOST:]]
         return sentence(begin, *undone(names, self.core.states, self._chosen()), later)
-
-    # -- observers
-
-    def tell_started(self, i: int) -> None:
-        self._tell("job_started", self.run, self.name_of(i))
-
-    def tell_ended(self, i: int, outcome: int, at: float) -> None:
-        core = self.core
-        record = JobRecord(
-            self.name_of(i),
-            NAMES[outcome],
-            core.started_at[i],
-            at,
-            core.waited(i),
-            self.errors.get(i),
-            self.threads[i],
-            self.stories.get(i),
-        )
-        self._tell("job_ended", self.run, record)
-
-    def _tell(self, event: str, *facts: Any) -> None:
-        for observer in self.observers:
-            try:
-                getattr(observer, event)(*facts)
-            except BaseException as error:
-                _parts.report_unraisable(error, f"an observer's {event} failed", observer)
 
 
 _FRAMES = {

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from gofer import Context, JobManager, job
+from gofer import Context, JobManager, Observer, job
 from gofer._run import JobRecord
 from gofer.views import text
 from gofer.views.facts import amount
@@ -294,15 +294,9 @@ def test_a_run_can_be_drawn_by_one_of_its_own_jobs() -> None:
     """Also while it goes on, with jobs in each state that only a running one has."""
     seen: list[str] = []
 
-    class Watcher:
+    class Watcher(Observer):
         def run_started(self, run: Any) -> None:
             self.run = run
-
-        def job_started(self, run: Any, name: str) -> None: ...
-
-        def job_ended(self, run: Any, record: JobRecord) -> None: ...
-
-        def run_ended(self, run: Any) -> None: ...
 
     watcher = Watcher()
 
@@ -316,7 +310,7 @@ def test_a_run_can_be_drawn_by_one_of_its_own_jobs() -> None:
     @job(after=["look"])
     def last() -> None: ...
 
-    JobManager([first, look, last], observers=[watcher]).execute()  # type: ignore[list-item]
+    JobManager([first, look, last], observers=[watcher]).execute()
 
     assert seen[0].startswith("run: running, 1 of 3 jobs ended, last news at ")
     assert "jobs: 1 waiting, 1 running, 1 succeeded" in seen[0]

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from gofer._core.lanes import Lanes
+    from gofer._run import Attempt
     from gofer._timer import Entry
 
 DEAF_AFTER = 5.0
@@ -163,8 +164,8 @@ class Execution:
         """Return the jobs that run now."""
         raise NotImplementedError
 
-    def tell_started(self, i: int) -> None:
-        """Tell the observers that a job starts."""
+    def tell_attempt(self, i: int, attempt: Attempt) -> None:
+        """Tell the observers that an attempt of a job with policies has ended."""
 
     def tell_ended(self, i: int, outcome: int, at: float) -> None:
         """Tell the observers that a job has ended."""

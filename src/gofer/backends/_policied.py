@@ -109,16 +109,20 @@ class Policied:
     async def _try(self) -> None:
         """Make attempts until one is the last, and keep its error."""
         while True:
-            await self._attempt()
-            error = self.error = self.attempt.error
             try:
-                pause = self._pause(error)
-            except Exception as failure:  # of the user's own ``on``
-                _chain(failure, error)
-                self.error = failure
-                return
+                await self._attempt()
+                error = self.error = self.attempt.error
+                try:
+                    pause = self.attempt.retry_in = self._pause(error)
+                except Exception as failure:  # of the user's own ``on``
+                    _chain(failure, error)
+                    self.error = failure
+                    return
+                finally:
+                    del error  # its traceback may hold this frame
             finally:
-                del error  # its traceback may hold this frame
+                if self.execution.observers:
+                    self.execution.tell_attempt(self.i, self.attempt)
             if pause is None:
                 return
             until = _parts.clock() + pause

@@ -215,8 +215,6 @@ class Lane:
 
     async def _perform(self, i: int) -> None:
         execution = self.execution
-        if execution.observers:
-            execution.tell_started(i)
         try:
             execution.keep(i, await execution.begin(i))
         except BaseException as error:

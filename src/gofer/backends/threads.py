@@ -92,8 +92,6 @@ def work(
                 execution.wake()
             if thread is not None:
                 thread.name = f"gofer:{execution.name_of(i)}"
-            if observers:
-                execution.tell_started(i)
             outcome = SUCCEEDED
             try:
                 copy().run(call, i, label)
