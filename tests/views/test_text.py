@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 
 from gofer import Context, JobManager, Observer, job
-from gofer._run import JobRecord
 from gofer.views import text
 from gofer.views.facts import amount
 from gofer.views.text import MOST, waterfall
