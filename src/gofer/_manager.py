@@ -280,6 +280,14 @@ class JobManager:
             execution.program.learn(execution.core)
         return run
 
+    def _limited(self, limit: int) -> JobManager:
+        """Return a manager with the same jobs, sharing their named limits, and another limit."""
+        from copy import copy
+
+        other = copy(self)
+        other._options, other._compiled = {**self._options, "limit": limit}, None
+        return other
+
     # Pictures
 
     def to_mermaid(self) -> str:

@@ -1,0 +1,122 @@
+"""Shell completion: a script for each shell, which asks the hidden `gofer --complete WORDS...`.
+
+A target's managers are read from the file's text. Pressing Tab never runs anybody's code.
+"""
+
+from __future__ import annotations
+
+import os
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+# Words that end in a colon are cut by bash, which takes it for the end of a word.
+_BASH = r"""
+_gofer() {
+    local cur words found
+    COMPREPLY=()
+    words=${COMP_LINE:0:COMP_POINT}
+    read -ra words <<< "$words"
+    [[ ${COMP_LINE:COMP_POINT-1:1} == ' ' ]] && words+=('')
+    cur=${words[-1]}
+    local IFS=$'\n'
+    found=($("${words[0]}" --complete "${words[@]:1}" 2> /dev/null))
+    if [[ $cur == *:* ]]; then
+        COMPREPLY=("${found[@]#"${cur%:*}:"}")
+    else
+        COMPREPLY=("${found[@]}")
+    fi
+    if [[ ${#COMPREPLY[@]} -eq 1 && ${COMPREPLY[0]} == *[/:] ]]; then
+        compopt -o nospace 2> /dev/null
+    fi
+}
+complete -o default -F _gofer gofer
+"""
+
+_ZSH = r"""
+#compdef gofer
+_gofer() {
+    local -a found
+    found=("${(@f)$(${words[1]} --complete "${(@)words[2,$CURRENT]}" 2> /dev/null)}")
+    if [[ -n ${found[1]} ]]; then
+        compadd -Q -S '' -- "${found[@]}"
+    else
+        _files
+    fi
+}
+compdef _gofer gofer
+"""
+
+_FISH = r"""
+function __gofer
+    set -l words (commandline -opc) (commandline -ct)
+    $words[1] --complete $words[2..-1] 2> /dev/null
+end
+complete -c gofer -a '(__gofer)'
+"""
+
+SCRIPTS = {"bash": _BASH, "zsh": _ZSH, "fish": _FISH}
+
+
+def candidates(words: list[str]) -> list[str]:
+    """Return what the last word may become.
+
+    Args:
+        words: What stands behind ``gofer`` so far; the last may be empty.
+    """
+    from gofer.cli._parser import SHELLS, parser
+
+    (commands,) = [each.choices for each in parser()._actions if each.dest == "command"]
+    assert isinstance(commands, dict)
+    *before, last = words or [""]
+    if not before:
+        found = [*commands, "--help", "--version"]
+    elif before[0] not in commands:
+        return []
+    elif last.startswith("-"):
+        found = [*commands[before[0]]._option_string_actions]
+    elif len(before) > 1:
+        return []  # the shell offers files
+    elif before[0] == "completion":
+        found = list(SHELLS)
+    else:
+        found = list(_targets(last))
+    return sorted(each for each in found if each.startswith(last))
+
+
+def _targets(begin: str) -> Iterator[str]:
+    path, colon, _ = begin.rpartition(":")
+    if colon:
+        yield from (f"{path}:{name}" for name in _managers(path))
+        return
+    folder = os.path.dirname(begin)
+    with os.scandir(folder or ".") as entries:
+        for entry in entries:
+            where = os.path.join(folder, entry.name)
+            if entry.name.startswith("."):
+                continue
+            if entry.is_dir():
+                yield f"{where}/"
+            elif entry.name.endswith(".py"):
+                yield f"{where}:"
+
+
+def _managers(path: str) -> Iterator[str]:
+    """Find the names to which a file binds a ``JobManager(...)``, without running it."""
+    import ast
+
+    if not path.endswith(".py"):
+        path = path.replace(".", "/") + ".py"
+    with open(path, encoding="utf-8") as file:
+        tree = ast.parse(file.read())
+    for line in tree.body:
+        if isinstance(line, ast.Assign):
+            targets = line.targets
+        elif isinstance(line, ast.AnnAssign):
+            targets = [line.target]
+        else:
+            continue
+        call = line.value
+        if isinstance(call, ast.Call) and ast.unparse(call.func).endswith("JobManager"):
+            yield from (each.id for each in targets if isinstance(each, ast.Name))

@@ -1,0 +1,140 @@
+"""Finding the manager that a target names: in a module, or in a file."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from gofer.cli._say import did_you_mean, say, traceback_of_user, user_frames
+from gofer.errors import PlanError, describe
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import ModuleType
+    from typing import Any
+
+    from gofer import JobManager
+
+TARGET = "module:manager or path/file.py:manager"
+
+_MOST = 10  # names in one message
+
+
+class WrongTargetError(Exception):
+    """The target cannot be run; the text says why, in one line."""
+
+
+def load(target: str) -> JobManager:
+    """Return the manager that a target names.
+
+    Raises:
+        PlanError: The user's module makes a manager that cannot be.
+        WrongTargetError: There is none, or its module cannot be imported.
+    """
+    from gofer import JobManager
+
+    source, _, attribute = target.rpartition(":")
+    steps = attribute.split(".")
+    if not source or not all(step.isidentifier() for step in steps):
+        raise WrongTargetError(f"the target must be {TARGET}, got {target!r}")
+    module = _module(source)
+    found: Any = module
+    for i, step in enumerate(steps):
+        try:
+            found = getattr(found, step)
+        except AttributeError:
+            owner = ":".join([source, *filter(None, [".".join(steps[:i])])])
+            hint = did_you_mean(step, dir(found))
+            managers = _managers(module, source)
+            raise WrongTargetError(f"{owner} has no {step!r}{hint}{managers}") from None
+    if not isinstance(found, JobManager):
+        what = "a class" if isinstance(found, type) else f"a {type(found).__name__}"
+        raise WrongTargetError(f"{target} is {what}, not a JobManager{_managers(module, source)}")
+    return found
+
+
+def _managers(module: ModuleType, source: str) -> str:
+    from gofer import JobManager
+
+    names = [name for name, value in vars(module).items() if isinstance(value, JobManager)]
+    if not names:
+        return f"; {source} has no managers"
+    more = f" and {len(names) - _MOST} more" if len(names) > _MOST else ""
+    return f"; {source} has these managers: {', '.join(names[:_MOST])}{more}"
+
+
+def _module(source: str) -> ModuleType:
+    """Import the user's module; whatever it raises on the way is shown as it is."""
+    is_path = source.endswith(".py") or os.sep in source or "/" in source
+    if is_path and not os.path.isfile(source):
+        raise WrongTargetError(f"there is no file {source!r}{_file_hint(source)}")
+    try:
+        return _from_path(source) if is_path else _from_name(source)
+    except (KeyboardInterrupt, PlanError, WrongTargetError):
+        raise
+    except BaseException as error:  # SystemExit too: a script without a __main__ guard
+        say(traceback_of_user(error), keep="\n\t")
+        raise WrongTargetError(f"{source} cannot be imported: {describe(error)}") from None
+
+
+def _file_hint(path: str) -> str:
+    folder = os.path.dirname(path)
+    try:
+        names = os.listdir(folder or ".")
+    except OSError:
+        return ""
+    files = [os.path.join(folder, name) for name in names if name.endswith(".py")]
+    return did_you_mean(path, files)
+
+
+def _from_path(path: str) -> ModuleType:
+    from importlib.util import module_from_spec, spec_from_file_location
+
+    path = os.path.abspath(path)
+    _look_first_in(os.path.dirname(path))
+    name = os.path.splitext(os.path.basename(path))[0]
+    if name in sys.modules:  # a script may be called json.py, but must not replace json
+        name = f"__gofer_{name}__"
+    spec = spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise WrongTargetError(f"{path!r} is no Python file: its name must end in .py")
+    module = sys.modules[name] = module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        sys.modules.pop(name, None)
+        raise
+    return module
+
+
+def _from_name(name: str) -> ModuleType:
+    from importlib import import_module
+
+    if not all(name.split(".")):
+        raise WrongTargetError(f"the target must be {TARGET}, got the module {name!r}")
+    folder = os.getcwd()
+    _look_first_in(folder)
+    try:
+        return import_module(name)
+    except ModuleNotFoundError as error:
+        missing = error.name or ""
+        its_own = missing and (name == missing or name.startswith(f"{missing}."))
+        if not its_own or user_frames(error):  # the module is there; its import fails
+            raise
+        hint = _module_hint(missing, folder)
+        raise WrongTargetError(f"there is no module {missing!r}{hint}") from None
+
+
+def _module_hint(missing: str, folder: str) -> str:
+    from pkgutil import iter_modules
+
+    package = missing.rpartition(".")[0]
+    places = getattr(sys.modules.get(package), "__path__", ()) if package else (folder,)
+    prefix = f"{package}." if package else ""
+    return did_you_mean(missing, [each.name for each in iter_modules(places, prefix)])
+
+
+def _look_first_in(folder: str) -> None:
+    if folder in sys.path:
+        sys.path.remove(folder)
+    sys.path.insert(0, folder)
