@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Any, Generic, TypeVar
 
+    from gofer.observers.progress import Progress
+
     R_co = TypeVar("R_co", covariant=True)
 else:
     from gofer._job import Generic
@@ -166,7 +168,17 @@ def lane_of(fn: Any, call: str = "group.go", rest: str = "url") -> int:
 class GroupExecution(Execution):
     """A group at work: its jobs by number, as long as they have not ended."""
 
-    __slots__ = ("_door", "cancelled_names", "core", "failed", "handles", "name", "tolerant")
+    __slots__ = (
+        "_door",
+        "cancelled_names",
+        "core",
+        "expected",
+        "failed",
+        "handles",
+        "name",
+        "tolerant",
+        "tolerated",
+    )
 
     core: Intake
 
@@ -193,6 +205,8 @@ class GroupExecution(Execution):
         self.cancelled_names: list[str] = []
         self.failed: dict[int, tuple[str, float]] = {}  # number -> name, seconds from the start
         self.name, self.tolerant = name, tolerant
+        self.tolerated = 0  # failures that only their handles know
+        self.expected: int | None = None  # how many jobs will come, where that is known
         self._door = threading.Lock()  # around adding a job; taken inside the run's lock, if both
         super().__init__(core, ctx, workers, recover=recover)
 
@@ -266,6 +280,8 @@ class GroupExecution(Execution):
             handle.error = self.errors[i]
             handle._trace = traceback_of(handle.error)
             if self.tolerant:
+                with self.lock:
+                    self.tolerated += 1
                 del self.errors[i]
                 handle._state = FAILED
                 return SKIPPED
@@ -286,6 +302,27 @@ class GroupExecution(Execution):
     def running(self) -> list[int]:
         with self.lock:
             return [i for i in list(self.core.started_at) if i in self.handles]
+
+    def progress(self) -> Progress:
+        from gofer.observers.progress import Progress
+
+        numbers, now, core = self.running(), _parts.clock() - self.start, self.core
+        running = [(self.name_of(i), now - core.started_at.get(i, now)) for i in numbers]
+        done, failed = core.came - len(self.handles), len(core.failures) + self.tolerated
+        growing = self.expected is None and not core.closed
+        total = core.came if self.expected is None else self.expected
+        return Progress(self.name, done, total, failed, running, now, growing=growing)
+
+    def show(self, expected: int | None) -> None:
+        """Show on a terminal how far it is.
+
+        Args:
+            expected: How many jobs will come; None where nobody knows.
+        """
+        from gofer.observers.progress import watch
+
+        self.expected = expected
+        watch(self)
 
     def ended(self, of_block: BaseException | None = None) -> BaseException | None:
         """Finish; return what the group has to raise, with its note.

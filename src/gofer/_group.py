@@ -12,12 +12,7 @@ from gofer._crew import GroupExecution, JobHandle, lane_of
 from gofer._program import checked_limit
 from gofer.backends import _interrupt, loop_backend
 from gofer.backends.threads import wait, work_and_wait
-from gofer.errors import (
-    Cancelled,
-    DeadlineExceeded,
-    GroupClosed,
-    RunningLoopError,
-)
+from gofer.errors import Cancelled, DeadlineExceeded, GroupClosed, RunningLoopError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -43,6 +38,7 @@ class _BaseGroup:
         name: str | None = None,
         fail_fast: bool = True,
         recover: bool = True,
+        progress: bool = False,
     ) -> None:
         if ctx is not None and not isinstance(ctx, Context):
             raise TypeError(f"a group's first argument is a Context, not a {type(ctx).__name__}")
@@ -51,6 +47,8 @@ class _BaseGroup:
         self._core = Intake(checked_limit(f"group {name!r}" if name else "group", limit), fail_fast)
         self._execution: GroupExecution | None = None
         self._tolerant = False
+        self._progress = progress
+        self._expected: int | None = None  # how many jobs will come, where that is known
         self._quick = limit is None and _parts.HAS_GIL
 
     def _open(self) -> GroupExecution:
@@ -59,6 +57,8 @@ class _BaseGroup:
         self._execution = GroupExecution(
             self._core, self._ctx, self.name, recover=self._recover, tolerant=self._tolerant
         )
+        if self._progress:
+            self._execution.show(self._expected)
         return self._execution
 
     @property
@@ -188,6 +188,7 @@ class Group(_BaseGroup):
         fail_fast: Whether the first failure stops the group. If not, one ``ExceptionGroup`` is
             raised at the end, in the order in which the jobs were added.
         recover: Whether a panic becomes a ``JobPanic``.
+        progress: Whether to show on a terminal how far it is, as ``JobManager.execute`` does.
 
     Raises:
         LimitError: The limit is not a whole number of at least 1.

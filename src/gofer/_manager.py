@@ -163,6 +163,7 @@ class JobManager:
         *,
         only: Iterable[str | Job] | None = None,
         check: bool = True,
+        progress: bool = False,
     ) -> Run:
         """Run the jobs, wait for all that started, and return the run or raise its one error.
 
@@ -174,6 +175,8 @@ class JobManager:
             param: What every job gets as its second argument.
             only: The jobs to run, with all that they need; None means all.
             check: Whether to raise what went wrong; if not, see ``run.error`` and ``run.check()``.
+            progress: Whether to show on standard error what runs and how much is done, if that is a
+                terminal; in colours with the extra ``rich``.
 
         Returns:
             The run: results by name, and a record of every job.
@@ -194,7 +197,7 @@ class JobManager:
                 "write: run = await manager.aexecute(ctx, param)"
             )
         loop = loop_backend() if self._program().has_async else None  # before the clock starts
-        execution = self._begin(ctx, param, only)
+        execution = self._begin(ctx, param, only, progress)
         guarded = _interrupt.begin(execution)
         try:
             if loop is not None:
@@ -223,6 +226,7 @@ class JobManager:
         *,
         only: Iterable[str | Job] | None = None,
         check: bool = True,
+        progress: bool = False,
     ) -> Run:
         """Run the jobs from a running event loop; the same as ``execute``, awaited.
 
@@ -232,7 +236,7 @@ class JobManager:
         the ``CancelledError`` out, also with ``check=False``.
         """
         loop = loop_backend()
-        execution = self._begin(ctx, param, only)
+        execution = self._begin(ctx, param, only, progress)
         execution.lane = loop.Lane(
             execution, loop.get_running_loop(), mixed=execution.program.uses_threads
         )
@@ -250,7 +254,7 @@ class JobManager:
         finally:
             del run, failure, execution
 
-    def _begin(self, ctx: Any, param: Any, only: Any) -> RunExecution:
+    def _begin(self, ctx: Any, param: Any, only: Any, progress: bool) -> RunExecution:
         if ctx is not None and not isinstance(ctx, Context):
             raise TypeError(
                 f"the first argument of execute is a Context, not a {type(ctx).__name__}; "
@@ -258,12 +262,17 @@ class JobManager:
             )
         self._executed = True
         program = self._program()
-        chosen = program.select(only)
-        if not program.observers:
-            return RunExecution(program, ctx, param, chosen)
-        from gofer._observed import ObservedExecution  # nothing that others have to load
+        make = RunExecution
+        if program.observers:
+            from gofer import _observed  # nothing that others have to load
 
-        return ObservedExecution(program, ctx, param, chosen)
+            make = _observed.ObservedExecution
+        execution = make(program, ctx, param, program.select(only))
+        if progress:
+            from gofer.observers.progress import watch
+
+            watch(execution)
+        return execution
 
     @staticmethod
     def _torn(execution: RunExecution, error: BaseException) -> None:
@@ -271,6 +280,8 @@ class JobManager:
         execution.ctx.cancel(error)
         if execution.over():
             execution.ended(error)
+        elif execution.display is not None:
+            execution.display.close()
         # Else it was the second Ctrl-C, or the coroutine was closed: what runs is left to itself.
 
     @staticmethod

@@ -43,6 +43,7 @@ def map(
     limit: int = ...,
     ctx: Context | None = None,
     name: str | None = None,
+    progress: bool = False,
     check: Literal[True] = True,
 ) -> Generator[R, None, None]: ...
 @overload
@@ -53,6 +54,7 @@ def map(
     limit: int = ...,
     ctx: Context | None = None,
     name: str | None = None,
+    progress: bool = False,
     check: Literal[True] = True,
 ) -> Generator[R, None, None]: ...
 @overload
@@ -63,6 +65,7 @@ def map(
     limit: int = ...,
     ctx: Context | None = None,
     name: str | None = None,
+    progress: bool = False,
     check: Literal[False],
 ) -> Generator[JobHandle[R], None, None]: ...
 @overload
@@ -73,6 +76,7 @@ def map(
     limit: int = ...,
     ctx: Context | None = None,
     name: str | None = None,
+    progress: bool = False,
     check: Literal[False],
 ) -> Generator[JobHandle[R], None, None]: ...
 def map(
@@ -82,6 +86,7 @@ def map(
     limit: int = 32,
     ctx: Context | None = None,
     name: str | None = None,
+    progress: bool = False,
     check: bool = True,
 ) -> Generator[Any, None, None]:
     """Call ``fn`` with each item, ``limit`` at a time, and give the results in the items' order.
@@ -96,6 +101,8 @@ def map(
         limit: How many run at once.
         ctx: Cancellation, deadline and values, as for ``Group``.
         name: What errors call the whole.
+        progress: Whether to show on a terminal how far it is, as ``JobManager.execute`` does; where
+            ``len(items)`` is known, with the time that is left.
         check: Whether the first failure ends it all. If not, every item is tried, and the iterator
             gives a ``JobHandle`` for each: ``handle.ok``, ``handle.error``, ``handle.args[0]``.
 
@@ -114,8 +121,8 @@ def map(
         ['x']
     """
     lane = _checked(fn, limit)
-    group = Group(ctx, limit=limit, name=name)
-    group._tolerant = not check
+    group = Group(ctx, limit=limit, name=name, progress=progress)
+    group._tolerant, group._expected = not check, _count(items)
     return _map(group, lane, fn, iter(items), limit + _AHEAD, check)
 
 
@@ -178,6 +185,7 @@ def amap(
     limit: int = ...,
     ctx: Context | None = None,
     name: str | None = None,
+    progress: bool = False,
     check: Literal[True] = True,
 ) -> AsyncGenerator[R, None]: ...
 @overload
@@ -188,6 +196,7 @@ def amap(
     limit: int = ...,
     ctx: Context | None = None,
     name: str | None = None,
+    progress: bool = False,
     check: Literal[True] = True,
 ) -> AsyncGenerator[R, None]: ...
 @overload
@@ -198,6 +207,7 @@ def amap(
     limit: int = ...,
     ctx: Context | None = None,
     name: str | None = None,
+    progress: bool = False,
     check: Literal[False],
 ) -> AsyncGenerator[JobHandle[R], None]: ...
 @overload
@@ -208,6 +218,7 @@ def amap(
     limit: int = ...,
     ctx: Context | None = None,
     name: str | None = None,
+    progress: bool = False,
     check: Literal[False],
 ) -> AsyncGenerator[JobHandle[R], None]: ...
 def amap(
@@ -217,6 +228,7 @@ def amap(
     limit: int = 32,
     ctx: Context | None = None,
     name: str | None = None,
+    progress: bool = False,
     check: bool = True,
 ) -> AsyncGenerator[Any, None]:
     """Do what ``map`` does, for ``async for``: async jobs on this loop, sync ones in threads.
@@ -236,8 +248,8 @@ def amap(
         [0, 2, 4]
     """
     lane = _checked(fn, limit)
-    group = AsyncGroup(ctx, limit=limit, name=name)
-    group._tolerant = not check
+    group = AsyncGroup(ctx, limit=limit, name=name, progress=progress)
+    group._tolerant, group._expected = not check, _count(items)
     # The block is suspended in the caller's loop while a job fails; that must not be cancelled.
     group._cancels_block = False
     source = items if hasattr(items, "__aiter__") else _as_async(iter(items))
@@ -284,6 +296,11 @@ async def _await_end(group: AsyncGroup, head: JobHandle[Any]) -> None:
 async def _as_async(items: Iterator[Any]) -> AsyncIterator[Any]:
     for item in items:
         yield item
+
+
+def _count(items: Any) -> int | None:
+    """Return how many items there are, if they know it."""
+    return len(items) if hasattr(items, "__len__") else None
 
 
 def _checked(fn: Any, limit: Any) -> int:

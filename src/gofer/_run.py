@@ -368,6 +368,12 @@ class Run:
 
         return {"text/plain": str(self), "image/svg+xml": run_picture(self)}
 
+    def __rich_console__(self, console: Any, options: Any) -> Any:
+        """Give ``rich.print`` the waterfall in colours, as wide as the terminal."""
+        from gofer.views.colour import coloured
+
+        yield coloured(self, options.max_width, options.encoding)
+
     def __str__(self) -> str:
         from gofer.views.text import waterfall
 

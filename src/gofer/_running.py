@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gofer import _parts
 from gofer._core.schedule import Schedule
-from gofer._core.states import RUNNING
+from gofer._core.states import CANCELLED, FAILED, RUNNING, SKIPPED, SUCCEEDED
 from gofer._notes import MOST, add_note, failed_too, of_attempts, of_failure, sentence, undone
 from gofer._program import HAS_POLICY, HAS_WHEN, Program
 from gofer._run import Run, Story
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from gofer._context import Context
+    from gofer.observers.progress import Progress
 
 
 _NONE: dict[int, Story] = {}  # of runs without policies
@@ -127,6 +128,15 @@ class RunExecution(Execution):
 
     def running(self) -> list[int]:
         return [i for i, state in enumerate(self.core.states) if state == RUNNING]
+
+    def progress(self) -> Progress:
+        from gofer.observers.progress import Progress
+
+        core, now = self.core, _parts.clock() - self.start
+        running = [(self.name_of(i), now - (core.started_at[i] or now)) for i in self.running()]
+        done = sum(map(core.states.count, (SUCCEEDED, FAILED, CANCELLED, SKIPPED)))
+        total, failed = len(self._chosen()), len(core.failures)
+        return Progress(self.program.name, done, total, failed, running, now)
 
     def ended(self, torn: BaseException | None) -> Run:
         """Finish the run's report: decide its one error, and write the note on it."""

@@ -81,6 +81,7 @@ class Execution:
         "core",
         "ctx",
         "desk",
+        "display",
         "ended_elsewhere",
         "errors",
         "hurried",
@@ -130,6 +131,7 @@ class Execution:
         self.hurried = False  # a second Ctrl-C: do not wait
         self.raised = False  # it has been raised already, in the block of a group
         self.errors: dict[int, BaseException] = {}
+        self.display: Any = None  # what shows it on a terminal
         self._deaf: Entry | None = None
         parent = _CURRENT.get() if ctx is None else ctx
         self.ctx = Context() if parent is None else parent.child()
@@ -298,6 +300,8 @@ class Execution:
 
     def conclude(self) -> BaseException | None:
         """End the context; return what the run has to raise if it was cut short from outside."""
+        if self.display is not None:
+            self.display.close()
         cut_short = self.interrupted
         if cut_short is None and self.core.cut_short and self.ctx.cancelled:
             cut_short = self.ctx._error()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -66,7 +67,9 @@ def _run(args: argparse.Namespace) -> int:
     with _announcing():
         try:
             ctx = Context(timeout=args.timeout)
-            run = manager.execute(ctx, args.param, only=args.only, check=False)
+            run = manager.execute(
+                ctx, args.param, only=args.only, check=False, progress=not args.quiet
+            )
         except UnknownJobError as error:
             raise WrongTargetError(f"--only: {error}") from None
     written = _show(run, args)
@@ -94,10 +97,24 @@ def _show(run: Run, args: argparse.Namespace) -> bool:
     elif args.json is not None:
         written = _written(lambda path: write_text(path, as_json(run) + "\n"), args.json)
     if not args.quiet and args.json != "-":
-        written &= show(str(run))
+        written &= show(_waterfall(run))
     for write, path in ((run.to_html, args.html), (run.to_trace, args.trace)):
         written &= path is None or _written(write, path)
     return written
+
+
+def _waterfall(run: Run) -> str:
+    """Return it in colours where they are seen, and ``rich`` is there to make them."""
+    if not sys.stdout.isatty():
+        return str(run)
+    try:
+        from rich.console import Console
+    except ImportError:
+        return str(run)
+    console = Console()
+    with console.capture() as captured:
+        console.print(run, crop=False)
+    return str(captured.get()).rstrip("\n")
 
 
 def _written(write: Callable[[str], None], path: str) -> bool:

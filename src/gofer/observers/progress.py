@@ -1,0 +1,156 @@
+"""Live progress on a terminal: what runs, how much is done, and about how long it takes still.
+
+A thread looks at the run some times a second and draws; the run itself is not told anything, so
+it is as fast as without. Drawn is on standard error, if that is a terminal, and nothing is left
+behind. With ``rich`` (``pip install 'gofer[rich]'``) there is a bar and a line for each running
+job, else one line that is written over by carriage returns.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+
+from gofer import _parts
+from gofer.views.facts import amount
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any, TextIO
+
+AFTER = 0.3
+"""Seconds until something is drawn: what is over before flickers on nobody's screen."""
+
+EVERY = 0.1
+"""Seconds from one drawing to the next."""
+
+MOST = 8
+"""Running jobs that are named."""
+
+_one = threading.Lock()  # one display at a time: two would draw over each other
+
+
+class Progress:
+    """How far a run, a group or a map is.
+
+    Attributes:
+        name: What it is called, or None.
+        done: How many jobs have ended.
+        total: How many there are, as far as one knows.
+        growing: Whether more may come.
+        failed: How many have failed.
+        running: Name and seconds of each running job, the longest first.
+        elapsed: Seconds since its start.
+    """
+
+    def __init__(
+        self,
+        name: str | None,
+        done: int,
+        total: int,
+        failed: int,
+        running: list[tuple[str, float]],
+        elapsed: float,
+        *,
+        growing: bool = False,
+    ) -> None:
+        self.name, self.done, self.total, self.failed = name, done, total, failed
+        self.running = sorted(running, key=lambda each: -each[1])
+        self.elapsed, self.growing = elapsed, growing
+
+    @property
+    def left(self) -> float | None:
+        """Seconds that it takes still if it goes on as so far; None where nobody can know."""
+        if self.growing or not self.done:
+            return None
+        return self.elapsed / self.done * (self.total - self.done)
+
+    @property
+    def named(self) -> list[tuple[str, str]]:
+        """Name and time of the jobs that run longest; a name is untrusted."""
+        return [(name, amount(took)) for name, took in self.running[:MOST]]
+
+    @property
+    def more(self) -> int:
+        """How many others run."""
+        return max(0, len(self.running) - MOST)
+
+    def sentence(self) -> str:
+        """Return how far it is, in words; the name is still untrusted."""
+        begin = f"{self.name}: " if self.name else ""
+        so_far = " so far" if self.growing else ""
+        parts = [f"{begin}{self.done:,}/{self.total:,} jobs{so_far}"]
+        if self.failed:
+            parts.append(f"{self.failed:,} failed")
+        parts.append(f"{len(self.running):,} running")
+        if self.left:
+            parts.append(f"about {amount(self.left)} left")
+        return ", ".join(parts)
+
+
+class Display:
+    """What draws while something goes on.
+
+    Thread safety: ``close`` may be called from any thread, and more than once.
+    """
+
+    def __init__(self, look: Callable[[], Progress | None], painter: Any) -> None:
+        self._look, self._painter = look, painter
+        self._gate = threading.Lock()
+        self._gate.acquire()
+        self._thread = threading.Thread(target=self._draw, name="gofer:progress", daemon=True)
+        _parts.start_thread(self._thread)
+
+    def _draw(self) -> None:
+        try:
+            seconds = AFTER
+            while not _parts.wait(self._gate, seconds):
+                progress = self._look()
+                if progress is None:
+                    break
+                self._painter.paint(progress)
+                seconds = EVERY
+            self._painter.clear()
+        except Exception as error:  # the terminal is gone, perhaps
+            _parts.report_unraisable(error, "the progress cannot be shown", self._painter)
+        finally:
+            _one.release()
+
+    def close(self) -> None:
+        """Stop drawing, and take away what was drawn."""
+        try:
+            self._gate.release()
+        except RuntimeError:  # it has been closed before
+            return
+        self._thread.join()
+
+
+def watch(execution: Any) -> None:
+    """Show a run or a group until it ends; do nothing where that could not be seen.
+
+    It could not on what is no terminal, and while another display is at work.
+    """
+    stream = sys.stderr
+    if stream is None or not stream.isatty() or not _one.acquire(blocking=False):
+        return
+
+    def look() -> Progress | None:  # a second Ctrl-C: nobody waits for the end
+        return None if execution.hurried else execution.progress()
+
+    try:
+        execution.display = Display(look, _painter(stream))
+    except BaseException as error:
+        _one.release()
+        if not isinstance(error, RuntimeError):  # no thread to be had: the run does without
+            raise
+
+
+def _painter(stream: TextIO) -> Any:
+    try:
+        from gofer.observers._rich import Rich
+    except ImportError:
+        from gofer.observers._plain import Plain
+
+        return Plain(stream)
+    return Rich(stream)

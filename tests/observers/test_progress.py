@@ -1,0 +1,335 @@
+"""Live progress, on a real pseudo-terminal and in words."""
+
+from __future__ import annotations
+
+import io
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from gofer import JobManager, job
+from gofer.observers import progress
+from gofer.observers.progress import Progress
+
+from .terminal import PRELUDE, Screen, program
+
+RUN = """
+jobs = [job(lambda: 1, name="user"), job(wait, name="orders", after=["user"])]
+run = JobManager(jobs, name="page").execute(progress=True)
+print("done", run.ok)
+"""
+
+
+def test_a_run_shows_what_runs_and_how_much_is_done() -> None:
+    """In one line that carriage returns write over, without any escape; and taken away at last."""
+    screen = program(RUN)
+    screen.until("page: 1/2 jobs, 1 running, about ")
+    screen.until(" left: orders ")
+
+    assert screen.end() == (0, "done True\n")
+    assert "\x1b" not in screen.drawn
+    assert screen.drawn.endswith("\r")
+    assert screen.drawn.split("\r")[-2].strip() == ""
+
+
+def test_with_rich_there_is_a_bar_and_a_line_for_each_running_job() -> None:
+    """In colours."""
+    pytest.importorskip("rich", reason="install gofer[test] to test rich")
+    screen = program(RUN, rich=True)
+    screen.until("page: 1/2 jobs, 1 running, about ")
+    screen.until("orders")
+
+    assert screen.end() == (0, "done True\n")
+    assert "\x1b[36m" in screen.drawn  # cyan
+
+
+def test_no_color_is_honoured() -> None:
+    """The cursor may move, but nothing has a colour."""
+    pytest.importorskip("rich", reason="install gofer[test] to test rich")
+    screen = program(RUN, rich=True, NO_COLOR="1")
+    screen.until("page: 1/2 jobs")
+    screen.end()
+
+    assert "\x1b[36m" not in screen.drawn
+    assert "\x1b[31m" not in screen.drawn
+
+
+@pytest.mark.parametrize(
+    ("code", "shown"),
+    [
+        (
+            (
+                "import asyncio\n"
+                "async def main():\n"
+                "    jobs = [job(wait, name='a'), job(lambda: 1, name='b')]\n"
+                "    await JobManager(jobs).aexecute(progress=True)\n"
+                "asyncio.run(main())"
+            ),
+            "1/2 jobs, 1 running",
+        ),
+        (
+            (
+                "with Group(progress=True, name='crawl') as group:\n"
+                "    group.go(abs, 1)\n"
+                "    group.go(wait)"
+            ),
+            "crawl: 1/2 jobs, 1 running",
+        ),
+        (
+            "with Group(progress=True) as group:\n    group.go(wait)\n    wait()",
+            "0/1 jobs so far, 1 running: wait[0] ",
+        ),
+        (
+            (
+                "import asyncio\n"
+                "async def main():\n"
+                "    async with AsyncGroup(progress=True) as group:\n"
+                "        await group.go(wait)\n"
+                "asyncio.run(main())"
+            ),
+            "0/1 jobs, 1 running: wait[0] ",
+        ),
+        (
+            "list(map(lambda n: n and wait(), range(3), limit=1, progress=True, name='urls'))",
+            "urls: 1/3 jobs, 1 running, about ",
+        ),
+        (
+            "list(map(lambda n: n and wait(), iter(range(3)), limit=1, progress=True))",
+            "1/3 jobs so far, 1 running: <lambda>[1] ",
+        ),
+        (
+            "list(map(lambda n: wait() if n else int('x'), [0, 1], progress=True, check=False))",
+            "1/2 jobs, 1 failed, 1 running",
+        ),
+        (
+            (
+                "import asyncio\n"
+                "async def main():\n"
+                "    return [n async for n in amap(lambda n: wait(), [1], progress=True)]\n"
+                "asyncio.run(main())"
+            ),
+            "0/1 jobs, 1 running",
+        ),
+    ],
+)
+def test_everything_that_runs_jobs_can_show_them(code: str, shown: str) -> None:
+    """Runs that are awaited, groups, maps; a total where one is known."""
+    screen = program(code)
+    screen.until(shown)
+
+    assert screen.end() == (0, "")
+
+
+def test_names_from_outside_move_no_cursor() -> None:
+    """A job's name is shown as text, with rich or without."""
+    code = 'JobManager([job(wait, name="\\x1b[2J[red]")]).execute(progress=True)'
+    for rich in (False, True):
+        screen = program(code, rich=rich)
+        screen.until("\\x1b[2J[red]")
+        assert screen.end() == (0, "")
+        assert "\x1b[2J" not in screen.drawn
+
+
+@pytest.mark.parametrize("asked", ["True", "False"])
+def test_nothing_is_drawn_where_it_is_no_terminal_or_nobody_asked(asked: str) -> None:
+    """A pipe gets nothing, and a terminal only what was asked for."""
+    code = RUN.replace("progress=True", f"progress={asked}")
+    piped = subprocess.run(
+        [sys.executable, "-c", PRELUDE + code],
+        check=True,
+        capture_output=True,
+        text=True,
+        input="\n",
+        timeout=60,
+    )
+    assert piped.stderr == ""
+    if asked == "False":
+        screen = program(code)
+        assert screen.end() == (0, "done True\n")
+        assert screen.drawn == ""
+
+
+def test_the_command_line_shows_progress_and_colours_on_a_terminal(tmp_path: Path) -> None:
+    """By default; with `--quiet` it draws nothing."""
+    pytest.importorskip("rich", reason="install gofer[test] to test rich")
+    code = PRELUDE + 'manager = JobManager([job(wait, name="orders")], name="page")'
+    (tmp_path / "shop.py").write_text(code, encoding="utf-8")
+    target = f"{tmp_path}/shop.py:manager"
+
+    screen = Screen(["-m", "gofer", "run", target], stdout=True)
+    screen.until("page: 0/1 jobs, 1 running")
+    assert screen.end() == (0, "")
+    shown = screen.drawn
+    assert "run 'page': \x1b[0m\x1b[1;32msucceeded" in shown
+    assert "\x1b[34m" in shown or "\x1b[1;34m" in shown  # the critical path
+
+    quiet = Screen(["-m", "gofer", "run", target, "--quiet"], stdout=True)
+    assert quiet.end() == (0, "")
+    assert quiet.drawn == ""
+
+
+class Terminal(io.StringIO):
+    """A stream that says it is a terminal, and notes when something was drawn."""
+
+    encoding = "utf-8"  # type: ignore[assignment]
+
+    def __init__(self, *, broken: bool = False) -> None:
+        super().__init__()
+        self.broken = broken
+        self.drew = threading.Event()
+        self._news = threading.Condition()
+
+    def isatty(self) -> bool:
+        return True
+
+    def write(self, text: str) -> int:
+        self.drew.set()
+        if self.broken:
+            raise OSError("the terminal is gone")
+        with self._news:
+            self._news.notify_all()
+            return super().write(text)
+
+    def until(self, text: str) -> None:
+        """Wait until this has been drawn."""
+        with self._news:
+            assert self._news.wait_for(lambda: text in self.getvalue(), 30)
+
+
+@pytest.fixture
+def terminal(monkeypatch: pytest.MonkeyPatch) -> Terminal:
+    """Standard error as a terminal, drawn on at once, without rich."""
+    made = Terminal()
+    # Not the real one's: pytest puts its own there when the test begins.
+    monkeypatch.setattr(progress, "sys", SimpleNamespace(stderr=made))
+    monkeypatch.setattr(progress, "AFTER", 0.0)
+    monkeypatch.setitem(sys.modules, "gofer.observers._rich", None)
+    return made
+
+
+def test_a_display_ends_before_the_run_does(terminal: Terminal) -> None:
+    """What was drawn is gone when ``execute`` returns, also when a job fails."""
+
+    def fails() -> None:
+        terminal.until("0/1 jobs, 1 running: fails ")
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        JobManager([job(fails)]).execute(progress=True)
+
+    drawn = terminal.getvalue()
+    assert drawn.endswith("\r")
+    assert drawn.split("\r")[-2].strip() == ""
+
+
+def test_one_display_draws_at_a_time(terminal: Terminal) -> None:
+    """A run inside a run, or beside it, goes on without one."""
+
+    def inner() -> Any:
+        assert terminal.drew.wait(30)
+        return JobManager([job(lambda: 1, name="deep")], name="inner").execute(progress=True).ok
+
+    run = JobManager([job(inner)], name="outer").execute(progress=True)
+
+    assert run["inner"] is True
+    assert "outer: " in terminal.getvalue()
+    assert "inner: " not in terminal.getvalue()
+
+
+def test_a_terminal_that_is_gone_harms_nobody(
+    terminal: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The error goes to ``sys.unraisablehook``, and the next run may draw again."""
+    caught: list[BaseException] = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda facts: caught.append(facts.exc_value))
+    terminal.broken = True
+    run = JobManager([job(lambda: terminal.drew.wait(30), name="a")]).execute(progress=True)
+
+    assert run["a"] is True
+    assert [str(each) for each in caught] == ["the terminal is gone"]
+    terminal.broken = False
+    terminal.drew.clear()
+    JobManager([job(lambda: terminal.drew.wait(30), name="a")]).execute(progress=True)
+    assert "0/1 jobs" in terminal.getvalue()
+
+
+def test_without_a_thread_to_be_had_the_run_does_without(
+    terminal: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Progress is nothing to fail for."""
+    from gofer import _parts
+
+    def refuse(thread: Any) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(_parts, "start_thread", refuse)
+    assert JobManager([job(lambda: 1, name="a")]).execute(progress=True)["a"] == 1
+    assert terminal.getvalue() == ""
+
+
+def test_a_run_that_is_left_behind_is_shown_no_more(terminal: Terminal) -> None:
+    """After a second Ctrl-C nobody waits for the end; the display ends by itself."""
+
+    class Hurried:
+        hurried = True
+        display: Any = None
+
+    execution = Hurried()
+    progress.watch(execution)
+    execution.display._thread.join(30)
+
+    assert not execution.display._thread.is_alive()
+    assert terminal.getvalue() == ""
+    execution.display.close()
+    execution.display.close()  # twice is once
+
+
+def test_the_sentence_says_what_is_known() -> None:
+    """Time that is left only where the total is known and something has ended."""
+    running = [("b", 0.5), ("a", 2.0)]
+    assert Progress(None, 0, 4, 0, [], 1.0).sentence() == "0/4 jobs, 0 running"
+    one = Progress("page", 1, 4, 0, running, 2.0)
+    assert one.sentence() == "page: 1/4 jobs, 2 running, about 6.00 s left"
+    assert one.named == [("a", "2.00 s"), ("b", "500 ms")]
+    assert Progress(None, 4, 4, 2, [], 2.0).sentence() == "4/4 jobs, 2 failed, 0 running"
+    assert Progress(None, 1, 4, 0, [], 2.0, growing=True).sentence() == "1/4 jobs so far, 0 running"
+
+
+def test_only_some_running_jobs_are_named(terminal: Terminal) -> None:
+    """The longest; the others are counted, and the line is no wider than the terminal."""
+    running = [(f"job-{i:02}", float(i)) for i in range(20)]
+    state = Progress(None, 1, 40, 0, running, 2.0)
+    assert (len(state.named), state.named[0][0], state.more) == (8, "job-19", 12)
+
+    from gofer.observers._plain import Plain
+
+    painter = Plain(terminal)
+    painter.paint(state)
+    painter.paint(Progress(None, 40, 40, 0, [], 2.0))
+    painter.clear()
+    first, second, _ = [line for line in terminal.getvalue().split("\r") if line]
+    assert len(first) == 79
+    assert second.rstrip() == "40/40 jobs, 0 running"
+    assert len(second) == 79
+
+
+def test_rich_draws_the_same_facts() -> None:
+    """A bar, the sentence, a line for each named job, and how many more."""
+    console = pytest.importorskip("rich.console", reason="install gofer[test] to test rich")
+    from gofer.observers._rich import _picture
+
+    running = [(f"job-{i:02}", float(i)) for i in range(20)]
+    out = console.Console(file=io.StringIO(), width=100)
+    out.print(_picture(Progress("page", 1, 40, 1, running, 2.0)))
+    out.print(_picture(Progress(None, 1, 2, 0, [], 2.0, growing=True)))
+    text = out.file.getvalue()
+
+    assert "page: 1/40 jobs, 1 failed, 20 running, about 78.0 s left" in text
+    assert "job-19  19.0 s" in text
+    assert "and 12 more" in text
+    assert "1/2 jobs so far" in text
