@@ -291,8 +291,8 @@ class AsyncGroup(_BaseGroup):
     async def __aenter__(self) -> Self:
         from asyncio import current_task, get_running_loop
 
-        execution = self._open()
         self._loop = get_running_loop()
+        execution = self._open()
         execution.lane = loop_backend().Lane(execution, self._loop)
         self._block: Task[Any] | None = current_task() if self._cancels_block else None
         self._cancelling = 0 if self._block is None else self._block.cancelling()
@@ -375,6 +375,8 @@ class AsyncGroup(_BaseGroup):
         except BaseException:
             if execution.over():
                 execution.ended()
+            elif execution.display is not None:
+                execution.display.close()
             raise
         failure = self._outcome(None if ours else error)
         try:

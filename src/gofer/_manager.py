@@ -197,9 +197,11 @@ class JobManager:
                 "write: run = await manager.aexecute(ctx, param)"
             )
         loop = loop_backend() if self._program().has_async else None  # before the clock starts
-        execution = self._begin(ctx, param, only, progress)
+        execution = self._begin(ctx, param, only)
         guarded = _interrupt.begin(execution)
         try:
+            if progress:
+                _watch(execution)
             if loop is not None:
                 execution.lane = loop.Lane(execution, loop.background_loop())
                 execution.lane.post()
@@ -236,11 +238,13 @@ class JobManager:
         the ``CancelledError`` out, also with ``check=False``.
         """
         loop = loop_backend()
-        execution = self._begin(ctx, param, only, progress)
+        execution = self._begin(ctx, param, only)
         execution.lane = loop.Lane(
             execution, loop.get_running_loop(), mixed=execution.program.uses_threads
         )
         try:
+            if progress:
+                _watch(execution)
             await execution.lane.run()
         except BaseException as error:
             self._torn(execution, error)
@@ -254,7 +258,7 @@ class JobManager:
         finally:
             del run, failure, execution
 
-    def _begin(self, ctx: Any, param: Any, only: Any, progress: bool) -> RunExecution:
+    def _begin(self, ctx: Any, param: Any, only: Any) -> RunExecution:
         if ctx is not None and not isinstance(ctx, Context):
             raise TypeError(
                 f"the first argument of execute is a Context, not a {type(ctx).__name__}; "
@@ -267,12 +271,7 @@ class JobManager:
             from gofer import _observed  # nothing that others have to load
 
             make = _observed.ObservedExecution
-        execution = make(program, ctx, param, program.select(only))
-        if progress:
-            from gofer.observers.progress import watch
-
-            watch(execution)
-        return execution
+        return make(program, ctx, param, program.select(only))
 
     @staticmethod
     def _torn(execution: RunExecution, error: BaseException) -> None:
@@ -346,3 +345,9 @@ class JobManager:
     def __repr__(self) -> str:
         name = f" {self.name!r}" if self.name else ""
         return f"<JobManager{name}, {len(self._jobs)} jobs>"
+
+
+def _watch(execution: RunExecution) -> None:
+    from gofer.observers.progress import watch  # nothing that others have to load
+
+    watch(execution)

@@ -133,7 +133,8 @@ class RunExecution(Execution):
         from gofer.observers.progress import Progress
 
         core, now = self.core, _parts.clock() - self.start
-        running = [(self.name_of(i), now - (core.started_at[i] or now)) for i in self.running()]
+        started = [(i, core.started_at[i]) for i in self.running()]
+        running = [(self.name_of(i), now - at) for i, at in started if at is not None]
         done = sum(map(core.states.count, (SUCCEEDED, FAILED, CANCELLED, SKIPPED)))
         total, failed = len(self._chosen()), len(core.failures)
         return Progress(self.program.name, done, total, failed, running, now)

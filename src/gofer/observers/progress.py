@@ -95,25 +95,26 @@ class Display:
     Thread safety: ``close`` may be called from any thread, and more than once.
     """
 
-    def __init__(self, look: Callable[[], Progress | None], painter: Any) -> None:
-        self._look, self._painter = look, painter
+    def __init__(self, look: Callable[[], Progress | None], stream: TextIO) -> None:
+        self._look, self._stream = look, stream
         self._gate = threading.Lock()
         self._gate.acquire()
         self._thread = threading.Thread(target=self._draw, name="gofer:progress", daemon=True)
         _parts.start_thread(self._thread)
 
     def _draw(self) -> None:
+        painter = None
         try:
-            seconds = AFTER
-            while not _parts.wait(self._gate, seconds):
+            while not _parts.wait(self._gate, AFTER if painter is None else EVERY):
                 progress = self._look()
                 if progress is None:
                     break
-                self._painter.paint(progress)
-                seconds = EVERY
-            self._painter.clear()
+                painter = painter or _painter(self._stream)
+                painter.paint(progress)
+            if painter is not None:
+                painter.clear()
         except Exception as error:  # the terminal is gone, perhaps
-            _parts.report_unraisable(error, "the progress cannot be shown", self._painter)
+            _parts.report_unraisable(error, "the progress cannot be shown", self._stream)
         finally:
             _one.release()
 
@@ -139,7 +140,7 @@ def watch(execution: Any) -> None:
         return None if execution.hurried else execution.progress()
 
     try:
-        execution.display = Display(look, _painter(stream))
+        execution.display = Display(look, stream)
     except BaseException as error:
         _one.release()
         if not isinstance(error, RuntimeError):  # no thread to be had: the run does without
@@ -147,6 +148,7 @@ def watch(execution: Any) -> None:
 
 
 def _painter(stream: TextIO) -> Any:
+    """Return what draws; made when there is something to draw, as ``rich`` is slow to load."""
     try:
         from gofer.observers._rich import Rich
     except ImportError:
