@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import subprocess
 import sys
@@ -12,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from gofer import JobManager, job
+from gofer import AsyncGroup, JobManager, job
 from gofer.observers import progress
 from gofer.observers.progress import Progress
 
@@ -333,3 +334,31 @@ def test_rich_draws_the_same_facts() -> None:
     assert "job-19  19.0 s" in text
     assert "and 12 more" in text
     assert "1/2 jobs so far" in text
+
+
+async def leave_run(done: asyncio.Event) -> None:
+    """Await a run, until this is closed."""
+    await JobManager([job(done.wait, name="waits")]).aexecute(progress=True)
+
+
+async def leave_group(done: asyncio.Event) -> None:
+    """Wait at the end of a group's block, likewise."""
+    async with AsyncGroup(progress=True) as group:
+        await group.go(done.wait)
+
+
+@pytest.mark.parametrize("leave", [leave_run, leave_group])
+def test_a_coroutine_that_is_closed_leaves_no_display(terminal: Terminal, leave: Any) -> None:
+    """Nobody waits for the jobs any more, and nobody is shown them."""
+
+    async def main() -> None:
+        done = asyncio.Event()
+        coroutine = leave(done)
+        coroutine.send(None)
+        await asyncio.to_thread(terminal.until, "waits" if leave is leave_run else "0/1 jobs")
+        coroutine.close()
+        assert "gofer:progress" not in [each.name for each in threading.enumerate()]
+        done.set()
+        await asyncio.sleep(0)
+
+    asyncio.run(main())
