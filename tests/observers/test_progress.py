@@ -259,6 +259,28 @@ def test_a_terminal_that_is_gone_harms_nobody(
     assert "0/1 jobs" in terminal.getvalue()
 
 
+def test_what_was_drawn_is_taken_away_after_an_error(
+    terminal: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A painter that fails puts back what it has changed."""
+    cleared = threading.Event()
+
+    class Fails:
+        def paint(self, progress: Any) -> None:
+            raise OSError("no space left")
+
+        def clear(self) -> None:
+            cleared.set()
+
+    caught: list[Any] = []
+    monkeypatch.setattr(sys, "unraisablehook", caught.append)
+    monkeypatch.setattr(progress, "_painter", lambda stream: Fails())
+    run = JobManager([job(lambda: cleared.wait(30), name="a")]).execute(progress=True)
+
+    assert run["a"] is True
+    assert [str(each.exc_value) for each in caught] == ["no space left"]
+
+
 def test_without_a_thread_to_be_had_the_run_does_without(
     terminal: Terminal, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -105,14 +105,16 @@ class Display:
     def _draw(self) -> None:
         painter = None
         try:
-            while not _parts.wait(self._gate, AFTER if painter is None else EVERY):
-                progress = self._look()
-                if progress is None:
-                    break
-                painter = painter or _painter(self._stream)
-                painter.paint(progress)
-            if painter is not None:
-                painter.clear()
+            try:
+                while not _parts.wait(self._gate, AFTER if painter is None else EVERY):
+                    progress = self._look()
+                    if progress is None:
+                        break
+                    painter = painter or _painter(self._stream)
+                    painter.paint(progress)
+            finally:  # also of an error: rich has put something in the place of sys.stderr
+                if painter is not None:
+                    painter.clear()
         except Exception as error:  # the terminal is gone, perhaps
             _parts.report_unraisable(error, "the progress cannot be shown", self._stream)
         finally:
