@@ -21,7 +21,8 @@ from gofer._core.states import (
 from gofer._job import FunctionJob
 from gofer._notes import add_note, failed_too, of_failure, sentence
 from gofer._signature import flags_of, is_async, refuse_generator
-from gofer.backends._execution import CALLS, ENGINE, PLAIN, Execution, refuse_awaitable
+from gofer.backends._execution import PLAIN, Execution, refuse_awaitable
+from gofer.backends._frames import CALLS, ENGINE
 from gofer.backends._workers import workers
 from gofer.errors import JobDefinitionError, NoResult, traceback_of, with_traceback
 

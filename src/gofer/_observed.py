@@ -9,7 +9,7 @@ from gofer import _parts
 from gofer._core.states import NAMES
 from gofer._run import Attempt, JobRecord
 from gofer._running import RunExecution
-from gofer.backends._execution import ENGINE
+from gofer.backends._frames import ENGINE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -8,7 +8,8 @@ from gofer._core.states import CANCELLED, FAILED, RUNNING, SKIPPED, SUCCEEDED
 from gofer._notes import MOST, add_note, failed_too, of_attempts, of_failure, sentence, undone
 from gofer._program import HAS_POLICY, HAS_WHEN, Program
 from gofer._run import Run, Story
-from gofer.backends._execution import CALLS, ENGINE, PLAIN, Execution, Skip, refuse_awaitable
+from gofer.backends._execution import PLAIN, Execution, Skip, refuse_awaitable
+from gofer.backends._frames import CALLS, ENGINE
 from gofer.backends._workers import workers
 from gofer.errors import traceback_of
 

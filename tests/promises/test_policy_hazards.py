@@ -180,7 +180,7 @@ class Ended:
     def run_started(self, run: Any) -> None:
         """Be told."""
 
-    job_started = run_ended = lambda *_: None
+    job_started = attempt_ended = run_ended = lambda *_: None
 
     def job_ended(self, run: Any, record: Any) -> None:
         """Be told."""

@@ -8,19 +8,8 @@ from gofer import _parts
 from gofer._context import _CURRENT
 from gofer._limits import HELD, Place
 from gofer._timer import timer
-from gofer.backends._execution import (
-    CALLS,
-    DEAF_AFTER,
-    ENGINE,
-    IDENTS,
-    PLAIN,
-    _strip,
-    _warn,
-    is_cancellation,
-    job_frame,
-    place_of,
-    refuse_awaitable,
-)
+from gofer.backends._execution import DEAF_AFTER, PLAIN, is_cancellation, refuse_awaitable, warn
+from gofer.backends._frames import CALLS, ENGINE, IDENTS, job_frame, place_of, strip
 from gofer.errors import Cancelled, DeadlineExceeded, JobTimeout
 
 TYPE_CHECKING = False
@@ -164,7 +153,7 @@ class Call:
 
     def failed(self, error: BaseException) -> None:
         """Note what it raised."""
-        _strip(error)
+        strip(error)
         self.error = error
 
     def ended(self) -> None:
@@ -228,7 +217,7 @@ class Call:
 
     def _name_the_deaf(self) -> None:
         where = f" at {place}" if (place := self.place()) else ""
-        _warn(
+        warn(
             f"job {self._name!r} still runs{where}, {DEAF_AFTER:g} s after it was given up; its "
             f"run waits for it; let it call ctx.check() or await something, or say abandon=True"
         )

@@ -24,19 +24,17 @@ from gofer import _parts
 from gofer._context import _CURRENT, Context
 from gofer._core.states import CANCELLED, FAILED, SKIPPED
 from gofer._timer import timer
+from gofer.backends._frames import ENGINE, IDENTS, job_frame, place_of, strip
 from gofer.errors import (
     Cancelled,
     DeadlineExceeded,
     JobPanic,
     NotAwaitedError,
     describe,
-    traceback_of,
-    with_traceback,
 )
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from types import CodeType, FrameType
     from typing import Any
 
     from gofer._core.lanes import Lanes
@@ -45,18 +43,6 @@ if TYPE_CHECKING:
 
 DEAF_AFTER = 5.0
 """Seconds after a run's stop until the jobs that still run are named in a warning."""
-
-ENGINE: set[CodeType] = set()
-"""The code of Gofer's frames below a job's own; they are left out of its traceback."""
-
-CALLS: set[CodeType] = set()
-"""The code of the functions that do nothing but call a job: what is above them is the job."""
-
-WAITS: set[CodeType] = set()
-"""The code of the functions in which a caller waits; a second Ctrl-C ends that."""
-
-IDENTS: dict[str, int] = {}
-"""Label of a worker -> the identifier of its thread."""
 
 
 class Skip(BaseException):
@@ -246,7 +232,7 @@ class Execution:
     def _name_the_deaf(self) -> None:
         for i in self.running():
             where = f" at {place}" if (place := self._place(i)) else ""
-            _warn(
+            warn(
                 f"job {self.name_of(i)!r} still runs{where}, {DEAF_AFTER:g} s after its run was "
                 f"stopped, which waits for it; let it call ctx.check() or await something"
             )
@@ -268,7 +254,7 @@ class Execution:
 
     def caught(self, i: int, error: BaseException) -> int:
         """Note what a job raised; return the outcome that this is."""
-        _strip(error)
+        strip(error)
         if isinstance(error, Skip):
             return SKIPPED
         if isinstance(error, KeyboardInterrupt):
@@ -286,7 +272,7 @@ class Execution:
         if is_panic(error):
             error = self._panic(i, error)
         self.errors[i] = error
-        _warn(f"job {self.name_of(i)!r} failed: {describe(error)}")
+        warn(f"job {self.name_of(i)!r} failed: {describe(error)}")
         return error
 
     def _panic(self, i: int, error: BaseException) -> BaseException:
@@ -318,22 +304,6 @@ class Execution:
         """Let go of everything: frames kept by a traceback must not keep results alive."""
         self.errors = self.observers = self.interrupted = self.lane = None  # type: ignore[assignment]
         self.snapshot = self.ctx = self._forget = self._deaf = None  # type: ignore[assignment]
-
-
-def job_frame(ident: int | None) -> FrameType | None:
-    """Return the frame of a job's own function in a thread, or None while it is in none."""
-    frame = None if ident is None else sys._current_frames().get(ident)
-    while frame is not None:
-        below = frame.f_back  # read once: without a GIL the thread goes on meanwhile
-        if below is not None and below.f_code in CALLS:
-            return frame
-        frame = below
-    return None
-
-
-def place_of(frame: FrameType | None) -> str | None:
-    """Return ``file:line`` of a frame, or None."""
-    return None if frame is None else f"{frame.f_code.co_filename}:{frame.f_lineno}"
 
 
 PLAIN = frozenset({type(None), bool, int, float, str, bytes, list, dict, tuple, set})
@@ -376,16 +346,7 @@ def is_cancellation(error: BaseException) -> bool:
     return kind is not None and isinstance(error, kind)
 
 
-def _strip(error: BaseException) -> None:
-    """Take Gofer's own frames off the start of a traceback."""
-    whole = trace = traceback_of(error)
-    while trace is not None and trace.tb_frame.f_code in ENGINE:
-        trace = trace.tb_next
-    if trace is not whole:
-        with_traceback(error, trace)
-
-
-def _warn(message: str) -> None:
+def warn(message: str) -> None:
     """Log a warning, for whoever listens; where nothing imported logging, nobody does."""
     logging = sys.modules.get("logging")
     root = getattr(logging, "root", None)  # None while it is half imported, by another thread

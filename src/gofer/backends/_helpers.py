@@ -11,7 +11,7 @@ from collections.abc import Callable
 from itertools import count
 
 from gofer import _parts
-from gofer.backends._execution import IDENTS
+from gofer.backends._frames import IDENTS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

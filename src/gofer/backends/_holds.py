@@ -11,7 +11,7 @@ import threading
 from gofer import _parts
 from gofer._timer import timer
 from gofer.backends import loop_backend
-from gofer.backends._execution import DEAF_AFTER, _warn
+from gofer.backends._execution import DEAF_AFTER, warn
 from gofer.backends._helpers import helpers
 
 TYPE_CHECKING = False
@@ -72,7 +72,7 @@ class Hold:
             timer.drop(self._deaf)
 
     def _name_the_deaf(self) -> None:
-        _warn(
+        warn(
             f"the limit of job {self._name!r}, a {type(self._manager).__name__}, is still being "
             f"entered, {DEAF_AFTER:g} s after the job gave it up; its run waits for it"
         )

@@ -14,7 +14,8 @@ import threading
 
 from gofer import _parts
 from gofer._timer import timer
-from gofer.backends._execution import CALLS, WAITS, Execution
+from gofer.backends._execution import Execution
+from gofer.backends._frames import CALLS, WAITS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -14,7 +14,8 @@ from gofer._limits import Limit
 from gofer._policy import Compiled
 from gofer._run import Attempt, Story
 from gofer.backends._calls import Call
-from gofer.backends._execution import CALLS, ENGINE, Skip, is_cancellation, is_panic
+from gofer.backends._execution import Skip, is_cancellation, is_panic
+from gofer.backends._frames import CALLS, ENGINE
 from gofer.backends._holds import Hold, hold
 from gofer.backends._worlds import Loop, Threads
 from gofer.errors import BreakerOpen, Cancelled, JobSkipped, JobTimeout, LimitDeadlock

@@ -18,7 +18,8 @@ from itertools import count
 
 from gofer import _parts
 from gofer._core.lanes import LOOP, NOTHING, THREADS
-from gofer.backends._execution import IDENTS, Execution
+from gofer.backends._execution import Execution
+from gofer.backends._frames import IDENTS
 from gofer.backends.threads import work
 
 TYPE_CHECKING = False

@@ -23,7 +23,8 @@ from typing import Any
 from gofer import _parts
 from gofer._core.lanes import LOOP
 from gofer._core.states import FAILED, NOT_STARTED, SUCCEEDED
-from gofer.backends._execution import ENGINE, Execution
+from gofer.backends._execution import Execution
+from gofer.backends._frames import ENGINE
 from gofer.backends._interrupt import is_default
 
 _IS_EAGER = sys.version_info >= (3, 12)

@@ -28,7 +28,8 @@ import threading
 from gofer import _parts
 from gofer._core.lanes import LOOP, NOTHING, THREADS
 from gofer._core.states import CANCELLED, FAILED, SUCCEEDED
-from gofer.backends._execution import ENGINE, WAITS, Execution
+from gofer.backends._execution import Execution
+from gofer.backends._frames import ENGINE, WAITS
 from gofer.errors import InvalidTransition
 
 TYPE_CHECKING = False
