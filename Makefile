@@ -12,7 +12,7 @@ PYTEST = $(BIN)/python -m pytest $(ARGS)
 MEASURED = $(BIN)/coverage erase && $(BIN)/coverage run -m pytest -m "not slow" $(ARGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test browser check lint floors types coverage test-all bench bench-quick clean
+.PHONY: help demo test browser check lint floors types docs coverage test-all bench bench-quick clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,9 +25,9 @@ test: .venv/.test ## run the tests (one of them: make test ARGS="-k cycle")
 
 browser: .venv/.browser ## add what the tests in a browser need, besides the system's chromium
 
-check: ## all that CI runs: tests, coverage, format, lint, import floors, types
+check: ## all that CI runs: tests, coverage, format, lint, import floors, types, docs
 	@$(MAKE) test MEASURE=1
-	@$(MAKE) coverage lint floors types
+	@$(MAKE) coverage lint floors types docs
 
 coverage: .venv/.test ## judge what the last `make test MEASURE=1` has covered
 	$(BIN)/coverage combine --quiet --keep
@@ -44,6 +44,9 @@ floors: .venv/.check ## who may import whom
 types: .venv/.check ## mypy, and pyright on the typing tests
 	$(BIN)/mypy src $(wildcard tests/typing)
 	$(if $(wildcard tests/typing),$(BIN)/pyright)
+
+docs: .venv/.docs ## make build/docs/index.html; a warning is an error, and nothing is downloaded
+	$(BIN)/sphinx-build -q -W --keep-going -E docs build/docs
 
 test-all: .venv/.dev ## run the tests on every Python from 3.11 to 3.14 that is here, and on 3.13t
 	$(BIN)/nox
@@ -68,6 +71,6 @@ clean: ## remove .venv and everything else that was made
 	$(PIP) -e .
 	@touch $@
 
-.venv/.test .venv/.browser .venv/.check .venv/.dev .venv/.bench: .venv/.%: .venv/.made pyproject.toml
+.venv/.test .venv/.browser .venv/.check .venv/.docs .venv/.dev .venv/.bench: .venv/.%: .venv/.made pyproject.toml
 	$(PIP) -e '.[$*]'
 	@touch $@

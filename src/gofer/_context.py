@@ -234,7 +234,7 @@ class Context:
 
     @property
     def cause(self) -> object:
-        """Why it was cancelled: an error, a ``DeadlineExceeded``, what ``cancel`` was given."""
+        """Why it was cancelled; an error, a ``DeadlineExceeded``, what ``cancel`` was given."""
         return self._outcome["cause"][0] if self.cancelled else None
 
     @property

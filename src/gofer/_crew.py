@@ -81,7 +81,7 @@ class JobHandle(Generic[R_co]):
 
     @property
     def name(self) -> str:
-        """``fetch[17]``: the function's name, and the job's place in the group, from 0."""
+        """The function's name and the job's place in the group, from 0, as ``fetch[17]``."""
         return f"{base_name(self._fn)}[{self._number}]"
 
     @property

@@ -63,7 +63,7 @@ class _BaseGroup:
 
     @property
     def context(self) -> Context:
-        """The jobs' context: cancelling it stops the group. Jobs find it by ``current_context``."""
+        """The jobs' context; cancelling it stops the group. Jobs find it by ``current_context``."""
         if self._execution is None or self._execution.ctx is None:
             raise GroupClosed("a group has a context inside its `with` block only")
         return self._execution.ctx

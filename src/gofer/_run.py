@@ -290,7 +290,7 @@ class Run:
 
     @property
     def error(self) -> BaseException | None:
-        """The first error: of the job that failed first, or why the run was cancelled."""
+        """The first error, of the job that failed first, or why the run was cancelled."""
         if self._schedule.failures and not self._schedule.fail_fast:
             return self._errors[self._schedule.failures[0]]
         return self._raises
