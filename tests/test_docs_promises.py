@@ -1,0 +1,40 @@
+"""The page of promises names tests that exist, for each promise at least one."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+PAGE = Path(__file__).parents[1] / "docs" / "explanation" / "promises.md"
+ROW = re.compile(r"^\| (\d+) \| .* \| (.*) \|$", re.MULTILINE)
+TEST = re.compile(r"\[([\w ]+)\]\(([\w/.]+)\)")
+
+
+def lost(row: str) -> list[str]:
+    """Return the tests that a row names and that are not where it says."""
+    named = TEST.findall(row)
+    assert named
+    return [
+        text
+        for text, link in named
+        if f"def test_{text.replace(' ', '_')}(" not in (PAGE.parent / link).read_text("utf-8")
+    ]
+
+
+def test_each_promise_names_tests_that_exist() -> None:
+    """The promises are numbered without a gap, and every test that holds one is there."""
+    rows = ROW.findall(PAGE.read_text(encoding="utf-8"))
+
+    assert [int(number) for number, _ in rows] == list(range(1, len(rows) + 1))
+    assert {number: found for number, row in rows if (found := lost(row))} == {}
+
+
+def test_a_test_that_is_lost_is_found() -> None:
+    """Neither a wrong name nor a row without tests passes."""
+    running = "../../tests/promises/test_running.py"
+
+    assert lost(f"[no such test]({running})") == ["no such test"]
+    with pytest.raises(AssertionError):
+        lost("nothing")
