@@ -12,7 +12,7 @@ PYTEST = $(BIN)/python -m pytest $(ARGS)
 MEASURED = $(BIN)/coverage erase && $(BIN)/coverage run -m pytest -m "not slow" $(ARGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test browser check lint floors types docs coverage test-all bench bench-quick clean
+.PHONY: help demo test browser recipes check lint floors types docs coverage test-all bench bench-quick clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -24,6 +24,8 @@ test: .venv/.test ## run the tests (one of them: make test ARGS="-k cycle")
 	$(if $(MEASURE),$(MEASURED) && $(PYTEST) -m slow,$(PYTEST))
 
 browser: .venv/.browser ## add what the tests in a browser need, besides the system's chromium
+
+recipes: .venv/.recipes ## add the web frameworks of the how-to pages
 
 check: ## all that CI runs: tests, coverage, format, lint, import floors, types, docs
 	@$(MAKE) test MEASURE=1
@@ -71,6 +73,6 @@ clean: ## remove .venv and everything else that was made
 	$(PIP) -e .
 	@touch $@
 
-.venv/.test .venv/.browser .venv/.check .venv/.docs .venv/.dev .venv/.bench: .venv/.%: .venv/.made pyproject.toml
+.venv/.test .venv/.browser .venv/.recipes .venv/.check .venv/.docs .venv/.dev .venv/.bench: .venv/.%: .venv/.made pyproject.toml
 	$(PIP) -e '.[$*]'
 	@touch $@

@@ -1,4 +1,4 @@
-"""How Sphinx makes a site of these pages: `make docs`. Nothing here asks the network for anything."""
+"""How Sphinx makes a site of these pages: `make docs`. Nothing here asks the network."""
 
 from importlib.metadata import version as version_of
 

@@ -1,0 +1,1 @@
+"""Gofer inside other people's frameworks: one module for each, which needs that framework."""
