@@ -3,8 +3,10 @@
 How a page is read: the Python blocks of one page are one program, in order, as if saved in one
 file with an empty line between them. A `text` block right under a Python block is what that block
 prints, its traceback included if it raises. A Python block that begins with `# name.py` is also
-saved under that name, for the `$ gofer` lines of the page. A block is fenced by three backticks at
-the start of a line and the language, nothing more; other fences would escape and are refused.
+saved under that name, for the `$ gofer` lines of the page; one that begins with `# test_name.py` is
+run by pytest instead. A block is fenced by three backticks at the start of a line and the language,
+nothing more; other fences would escape and are refused. A page that needs what Gofer does not says
+so: `<!-- needs: django -->`.
 """
 
 from __future__ import annotations
@@ -37,6 +39,7 @@ NOT_PYTHON = {"ipython", "py", "py3", "pycon", "python3"}
 """Other names for Python; nothing would run a block that bears one."""
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 HEADING = re.compile(r"^#+ (.*)$", re.MULTILINE)
+NEEDS = re.compile(r"^<!-- needs: (\w+) -->$", re.MULTILINE)
 BENCHMARKS = re.compile(r"<!-- benchmarks -->\n(.*?)<!-- /benchmarks -->", re.DOTALL)
 
 
@@ -127,13 +130,18 @@ def run_page(path: Path, folder: Path) -> list[str]:
             judged.append("text")
         printed, raised = "", False
         if block.language == "python":
-            printed, raised = run_python(block, namespace, folder / "the_page.py")
-            judged.append("python")
-            if name := re.match(r"# ([\w.]+\.py)\n", block.text):
+            name = re.match(r"# ([\w.]+\.py)\n", block.text)
+            if name:
                 (folder / name[1]).write_text(block.text, encoding="utf-8")
+            if name and name[1].startswith("test_"):
+                ran = run_module("pytest", ["-q", "-p", "no:cacheprovider", name[1]], folder)
+                assert ran.returncode == 0, f"{where}:\n{ran.stdout}{ran.stderr}"
+            else:
+                printed, raised = run_python(block, namespace, folder / "the_page.py")
+            judged.append("python")
         elif block.language == "console":
             for command in re.findall(r"^\$ gofer (.*)$", block.text, re.MULTILINE):
-                ran = run_gofer(shlex.split(command, comments=True), folder)
+                ran = run_module("gofer", shlex.split(command, comments=True), folder)
                 assert ran.returncode == 0, f"{where}: {command}\n{ran.stdout}{ran.stderr}"
                 judged.append("console")
         before = block.language
@@ -141,13 +149,13 @@ def run_page(path: Path, folder: Path) -> list[str]:
     return judged
 
 
-def run_gofer(arguments: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
-    """Run the command line in a folder, with the Gofer that is under test."""
+def run_module(name: str, arguments: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run a module of Python's in a folder, with the Gofer that is under test."""
     import gofer
 
     places = [str(Path(gofer.__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
     return subprocess.run(
-        [sys.executable, "-m", "gofer", *arguments],
+        [sys.executable, "-m", name, *arguments],
         cwd=folder,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, places))},
         capture_output=True,
@@ -167,6 +175,8 @@ def test_the_examples_of_a_page_run_and_print_what_is_shown(
     path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each Python block runs, each output under one is real, each `$ gofer` line succeeds."""
+    for module in NEEDS.findall(path.read_text(encoding="utf-8")):
+        pytest.importorskip(module, reason=f"pip install {module}, and this page is run")
     monkeypatch.chdir(tmp_path)
     judged = run_page(path, tmp_path)
     if path.name == "README.md" and path.parent == ROOT:
@@ -200,6 +210,7 @@ def test_a_traceback_counts_the_lines_as_a_reader_who_saves_the_blocks(tmp_path:
         (PRINTS + "```text\none\none\n```\n", r"real:\s+one"),
         ("```python\n1 / 0\n```\n\n```text\n" + DIVIDED.format(2) + "```\n", r"real:\s+Traceback"),
         ("```console\n$ gofer run nowhere.py:manager\n```\n", "there is no file"),
+        ("```python\n# test_x.py\ndef test_x(): assert 0\n```\n", "1 failed"),
         ("- a list\n\n  ```python\n  undefined\n  ```\n", "start of the line"),
         ("~~~python\nundefined\n~~~\n", "start of the line"),
         ("```python title=x\nundefined\n```\n\n" + PRINTS, "start of the line"),

@@ -44,9 +44,9 @@ async def request_context(
 ) -> AsyncIterator[Context]:
     """Give a handler the context of its request, for the time of an ``async with`` block.
 
-    The body is read when the block is entered; ``request.body()`` and ``json()`` work as always. A
-    handler that reads ``request.form()`` or ``stream()`` does so before it enters the block, to the
-    end. A response that streams needs a block of its own, in what it streams: this one is over.
+    The body is read into memory when the block is entered; ``request.body()``, ``json()`` and the
+    like work as always. A handler that streams a large one does so before the block, to the end. A
+    response that streams needs a block of its own, in what it streams: this one is over.
 
     What leaves the block because of this context is an answer, not a crash: its deadline is a 504
     (Gateway Timeout), a hang-up a 499 that nobody gets and that only the access log shows.

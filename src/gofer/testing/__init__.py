@@ -6,6 +6,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from gofer.policies import retries
+from gofer.testing._recorder import recorded_runs
+from gofer.testing._virtual import VirtualClock, virtual_clock
+
+__all__ = ["VirtualClock", "instant_retries", "no_retries", "recorded_runs", "virtual_clock"]
 
 
 @contextmanager
