@@ -3,10 +3,10 @@
 How a page is read: the Python blocks of one page are one program, in order, as if saved in one
 file with an empty line between them. A `text` block right under a Python block is what that block
 prints, its traceback included if it raises. A Python block that begins with `# name.py` is also
-saved under that name, for the `$ gofer` lines of the page; one that begins with `# test_name.py` is
-run by pytest instead. A block is fenced by three backticks at the start of a line and the language,
-nothing more; other fences would escape and are refused. A page that needs what Gofer does not says
-so: `<!-- needs: django -->`.
+saved under that name, for the `$ gofer` lines of the page; on a page with a `# test_name.py` such
+blocks are only saved, and pytest runs that one. A block is fenced by three backticks at the start of
+a line and the language, nothing more; other fences would escape and are refused. A page that needs
+what Gofer does not says so: `<!-- needs: django -->`.
 """
 
 from __future__ import annotations
@@ -121,7 +121,9 @@ def run_page(path: Path, folder: Path) -> list[str]:
     namespace: dict[str, Any] = {"__name__": "__main__"}
     printed, raised, before = "", False, None
     judged = []
-    for block in blocks(path.read_text(encoding="utf-8")):
+    page = path.read_text(encoding="utf-8")
+    by_pytest = "```python\n# test_" in page
+    for block in blocks(page):
         where = f"{path.name}, line {block.line}"
         is_output = block.language == "text" and before == "python" and block.follows
         assert not raised or is_output, f"before {where}:\n{printed}"
@@ -136,7 +138,7 @@ def run_page(path: Path, folder: Path) -> list[str]:
             if name and name[1].startswith("test_"):
                 ran = run_module("pytest", ["-q", "-p", "no:cacheprovider", name[1]], folder)
                 assert ran.returncode == 0, f"{where}:\n{ran.stdout}{ran.stderr}"
-            else:
+            elif not (name and by_pytest):
                 printed, raised = run_python(block, namespace, folder / "the_page.py")
             judged.append("python")
         elif block.language == "console":

@@ -108,7 +108,12 @@ class VirtualClock:
         self.slept.append(seconds)
         at = self.now + seconds
         if self.jumps:
-            return loop.call_soon(lambda: (self._move(at), call()))
+
+            def jump() -> None:
+                self._move(at)
+                call()
+
+            return loop.call_soon(jump)
         with self._lock:
             self._awaited.append(at)
         return _Handle(self, self._add(at, lambda: loop.call_soon_threadsafe(call)))
