@@ -4,9 +4,9 @@ How a page is read: the Python blocks of one page are one program, in order, as 
 file with an empty line between them. A `text` block right under a Python block is what that block
 prints, its traceback included if it raises. A Python block that begins with `# name.py` is also
 saved under that name, for the `$ gofer` lines of the page; on a page with a `# test_name.py` such
-blocks are only saved, and pytest runs that one. A block is fenced by three backticks at the start of
-a line and the language, nothing more; other fences would escape and are refused. A page that needs
-what Gofer does not says so: `<!-- needs: django -->`.
+blocks are only saved, and pytest runs that one. A block is fenced by three backticks at the start
+of a line and the language, nothing more; other fences would escape and are refused. A page that
+needs what Gofer does not says so: `<!-- needs: django -->`.
 """
 
 from __future__ import annotations
