@@ -1,6 +1,8 @@
 """How Sphinx makes a site of these pages: `make docs`. Nothing here asks the network."""
 
+import re
 from importlib.metadata import version as version_of
+from pathlib import Path
 
 project = "Gofer"
 author = "The Gofer maintainers"
@@ -24,3 +26,21 @@ napoleon_custom_sections = [
     "Thread safety",
     "Source",
 ]
+
+LINK = re.compile(r"\]\(([\w./-]+\.md)(?:#[\w-]+)?\)")
+
+
+def offer_files(app, docname, source):
+    """Make links to pages that are not of this site, such as README.md, links to the files."""
+    folder = (Path(app.srcdir) / docname).parent
+
+    def change(link):
+        inside = (folder / link[1]).resolve().is_relative_to(app.srcdir)
+        return link[0] if inside else f"](path:{link[1]})"
+
+    source[0] = LINK.sub(change, source[0])
+
+
+def setup(app):
+    """Hook in."""
+    app.connect("source-read", offer_files)
