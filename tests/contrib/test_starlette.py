@@ -13,7 +13,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -29,7 +29,7 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.base import BaseHTTPMiddleware
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from gofer import Cancelled, Context, JobManager, Observer, Run, job
@@ -275,3 +275,30 @@ def test_without_starlette_the_error_says_what_to_install() -> None:
 
     assert ran.returncode == 1
     assert "ImportError: this needs Starlette: pip install 'gofer[starlette]'" in ran.stderr
+
+
+def test_a_streaming_response_of_fastapi_keeps_its_context(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """A dependency ends after the response, so a hang-up in the middle of it cancels the jobs."""
+    fastapi = pytest.importorskip("fastapi", reason="pip install fastapi")
+    app, heard = fastapi.FastAPI(), Heard()
+    given = fastapi.Depends(context_dependency())
+
+    @app.get("/")
+    async def show(ctx: Context = given) -> Any:
+        async def pieces() -> AsyncIterator[bytes]:
+            yield b"first"
+            await endless(heard).aexecute(ctx)
+
+        return StreamingResponse(pieces())
+
+    with serving(app) as port:
+        connection = socket.create_connection(("127.0.0.1", port))
+        connection.sendall(GET)
+        assert {heard.started.get(timeout=FAR) for _ in range(2)} == {"on_the_loop", "in_a_thread"}
+        connection.close()
+        run = heard.runs.get(timeout=FAR)
+
+    assert {record.state for record in run.records} == {"cancelled"}
+    assert [each.message for each in caplog.records if each.levelname == "ERROR"] == []
