@@ -1,4 +1,4 @@
-"""The page of promises names tests that exist, for each promise at least one."""
+"""The site is complete: every promise names tests that exist, every public name is explained."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ from pathlib import Path
 
 import pytest
 
-PAGE = Path(__file__).parents[1] / "docs" / "explanation" / "promises.md"
+import gofer
+
+DOCS = Path(__file__).parents[1] / "docs"
+PAGE = DOCS / "explanation" / "promises.md"
 ROW = re.compile(r"^\| (\d+) \| .* \| (.*) \|$", re.MULTILINE)
 TEST = re.compile(r"\[([\w ]+)\]\(([\w/.]+)\)")
 
@@ -38,3 +41,12 @@ def test_a_test_that_is_lost_is_found() -> None:
     assert lost(f"[no such test]({running})") == ["no such test"]
     with pytest.raises(AssertionError):
         lost("nothing")
+
+
+def test_every_public_name_is_in_the_reference() -> None:
+    """What `gofer` offers has an entry of its own; errors come from their module, all of them."""
+    pages = "".join(path.read_text("utf-8") for path in DOCS.glob("reference/*.rst"))
+    entries = set(re.findall(r"^\.\. auto(?:class|function):: (\w+)$", pages, re.MULTILINE))
+    assert ".. automodule:: gofer.errors\n   :members:\n" in pages
+
+    assert {name for name in gofer.__all__ if not hasattr(gofer.errors, name)} == entries
