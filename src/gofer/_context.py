@@ -70,7 +70,7 @@ class Context:
 
     _deadline: float | None
     _values: Mapping[Any, Any]
-    _outer: Context | None
+    _outer: Context | None  # of a run's own context: that of the job which the run is made in
 
     def __init__(
         self,
@@ -192,10 +192,6 @@ class Context:
             raise
         except BaseException as error:
             _parts.report_unraisable(error, "an on_cancel callback failed", call)
-
-    def _begin_run(self) -> None:
-        """Note that this is a run's own context, and that of the job which the run is made in."""
-        self._outer = _CURRENT.get()
 
     @property
     def _depth(self) -> int:

@@ -119,9 +119,10 @@ class Execution:
         self.errors: dict[int, BaseException] = {}
         self.display: Any = None  # what shows it on a terminal
         self._deaf: Entry | None = None
-        parent = _CURRENT.get() if ctx is None else ctx
+        outer = _CURRENT.get()
+        parent = outer if ctx is None else ctx
         self.ctx = Context() if parent is None else parent.child()
-        self.ctx._begin_run()
+        self.ctx._outer = outer
         self.snapshot = copy_context()
         self.snapshot.run(_CURRENT.set, self.ctx)
         self.start = _parts.clock()

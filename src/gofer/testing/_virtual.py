@@ -151,7 +151,8 @@ def virtual_clock() -> Iterator[VirtualClock]:
         ...     clock.slept, run.duration
         ([30.0, 60.0], 90.0)
     """
-    from gofer.backends import _calls, _execution, _holds  # what `import gofer.testing` needs not load
+    # What `import gofer.testing` need not load.
+    from gofer.backends import _calls, _execution, _holds
 
     clock = VirtualClock()
     deadlines = SimpleNamespace(add=clock._add, drop=timer.drop)
