@@ -40,6 +40,7 @@ class Program:
         limits: Name -> limit.
         twice: Index -> names of the jobs whose results it takes, where one of them comes twice.
         has_async, has_sync: Whether any job is.
+        uses_threads: Whether threads may change a run; policies may use some for async jobs.
     """
 
     __slots__ = (
@@ -61,6 +62,7 @@ class Program:
         "runs",
         "sources",
         "twice",
+        "uses_threads",
         "whens",
         "wirings",
     )
@@ -101,6 +103,7 @@ class Program:
             for i, each in enumerate(jobs)
             if each.policy is not None
         }
+        self.uses_threads = self.has_sync or bool(self.policies)
         self._wire()
 
     def _read(self, names: list[str]) -> Iterator[list[str]]:
@@ -149,11 +152,6 @@ class Program:
                 self.sources[i] = sources
                 if len(sources) > 1:
                     self.getters[i] = itemgetter(*sources)
-
-    @property
-    def uses_threads(self) -> bool:
-        """Whether a run may be changed from a thread; policies may use some for async jobs."""
-        return self.has_sync or bool(self.policies)
 
     def pick(self, i: int, results: list[Any]) -> Sequence[Any]:
         """Return the results that a job takes, in the order of ``Wiring.names``."""
