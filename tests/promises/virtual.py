@@ -9,7 +9,10 @@ import pytest
 from gofer.testing import VirtualClock as Virtual
 from gofer.testing import virtual_clock
 
-__all__ = ["Virtual", "virtual"]
+__all__ = ["TIMEOUT", "Virtual", "virtual"]
+
+TIMEOUT = 30.0
+"""Real seconds after which a wait fails. Nothing that works comes near it, on any machine."""
 
 
 @pytest.fixture
