@@ -98,6 +98,15 @@ EXAMPLES: list[tuple[BaseException, dict[str, Any], str]] = [
         {"contradictions": ("a gives int, b takes str", "c gives int, d takes str")},
         "a gives int, b takes str\nc gives int, d takes str",
     ),
+    (
+        errors.LockDeadlock("cart"),
+        {"lock": "cart"},
+        (
+            "ctx.lock('cart') would wait for ever: this job holds it already, or a job that it "
+            "runs in does"
+        ),
+    ),
+    (errors.RacesFound(("one", "two")), {"races": ("one", "two")}, "one\ntwo"),
     (errors.FrozenError("too late"), {}, "too late"),
     (errors.GroupClosed("too late"), {}, "too late"),
     (errors.RunningLoopError("write: await"), {}, "write: await"),

@@ -23,6 +23,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from gofer._limits import Limit
+    from gofer._locks import Lock
     from gofer._timer import Entry
 
 _numbers = count()
@@ -61,6 +63,7 @@ class Context:
         "_calls",
         "_deadline",
         "_entry",
+        "_locks",
         "_number",
         "_outcome",
         "_outer",
@@ -71,6 +74,7 @@ class Context:
     _deadline: float | None
     _values: Mapping[Any, Any]
     _outer: Context | None  # of a run's own context: that of the job which the run is made in
+    _locks: dict[str, Limit] | None  # a run's own context has it, and another once it owns a lock
 
     def __init__(
         self,
@@ -303,6 +307,25 @@ class Context:
         if self.cancelled and calls.pop(number, None) is not None:
             self._tell(call)
         return lambda: calls.pop(number, None) and None
+
+    def lock(self, name: str) -> Lock:
+        """Return the lock of a name, which the jobs of a run share.
+
+        ``with ctx.lock("cart"):`` in plain jobs, ``async with ctx.lock("cart"):`` in async ones;
+        first come, first served. A run that is made in a job has locks of its own. The context
+        of no run shares its locks with all that stands under the topmost context above it.
+
+        Cancellation: whoever waits leaves when this context is cancelled; ``with`` then raises what
+        ``check`` raises.
+
+        Raises:
+            LockDeadlock: At its ``with``, in a job that holds the lock already, or inside of one.
+            RunningLoopError: A plain ``with`` on a running event loop, which it might freeze.
+            TypeError: The name is not text.
+        """
+        from gofer._locks import lock_of
+
+        return lock_of(self, name)
 
     def value(self, key: Any, default: Any = None) -> Any:
         """Return the value given for ``key`` here or above, or ``default``."""

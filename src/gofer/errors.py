@@ -259,6 +259,39 @@ class LimitDeadlock(GoferError, RuntimeError):
         )
 
 
+class LockDeadlock(GoferError, RuntimeError):
+    """A job waits for a lock that it holds itself, or that a job around it holds.
+
+    Attributes:
+        lock: The lock's name.
+    """
+
+    def __init__(self, lock: str) -> None:
+        super().__init__(lock)
+        self.lock = lock
+
+    def __str__(self) -> str:
+        return (
+            f"ctx.lock({self.lock!r}) would wait for ever: this job holds it already, or a job "
+            f"that it runs in does"
+        )
+
+
+class RacesFound(GoferError, AssertionError):
+    """Jobs use the same part of a param, one of them writes it, and nothing orders them.
+
+    Attributes:
+        races: What each race is, as text.
+    """
+
+    def __init__(self, races: tuple[str, ...]) -> None:
+        super().__init__(races)
+        self.races = races
+
+    def __str__(self) -> str:
+        return "\n".join(self.races)
+
+
 class JobSkipped(GoferError):
     """What a ``fallback`` is called with where ``when`` said no; it is never raised.
 

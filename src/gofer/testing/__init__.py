@@ -8,8 +8,17 @@ from contextlib import contextmanager
 from gofer.policies import retries
 from gofer.testing._recorder import recorded_runs
 from gofer.testing._virtual import VirtualClock, virtual_clock
+from gofer.testing.races import Race, RaceDetector
 
-__all__ = ["VirtualClock", "instant_retries", "no_retries", "recorded_runs", "virtual_clock"]
+__all__ = [
+    "Race",
+    "RaceDetector",
+    "VirtualClock",
+    "instant_retries",
+    "no_retries",
+    "recorded_runs",
+    "virtual_clock",
+]
 
 
 @contextmanager

@@ -1,0 +1,342 @@
+"""Races on a param: two jobs use the same part of it, one writes it, and nothing orders the two.
+
+One run is enough to find them, in whatever order the jobs ran: what each job did is compared by the
+graph of needs, not by the clock.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from itertools import combinations_with_replacement, product
+from typing import Any, NamedTuple
+
+from gofer._context import Context
+from gofer._job import Job, need_name
+from gofer._manager import JobManager
+from gofer._run import Run
+from gofer.errors import RacesFound
+from gofer.testing._accesses import WHOLE, Access, Record
+from gofer.testing._ancestors import Group, Meeting, unordered_pairs
+from gofer.testing._tracking import Watch
+from gofer.testing._watched import param_name, watched
+
+__all__ = ["Access", "Race", "RaceDetector", "UnusedNeed"]
+
+
+class Race(NamedTuple):
+    """Two accesses to the same part of a param by two jobs that nothing orders.
+
+    Attributes:
+        first: What the job did that had better come first: the one that writes, or else the one
+            that comes first in the manager.
+        second: What the other one did.
+    """
+
+    first: Access
+    second: Access
+
+    @property
+    def jobs(self) -> tuple[str, str]:
+        """The names of the two jobs."""
+        return self.first.job, self.second.job
+
+    @property
+    def path(self) -> str:
+        """What both used, such as ``page.cart.items``."""
+        return max(self.first.path, self.second.path, key=len)
+
+    @property
+    def after(self) -> str:
+        """What orders the two, on the second job; the other way round does so as well."""
+        return f"after=[{self.first.job!r}]"
+
+    def __str__(self) -> str:
+        return (
+            f"{self.path}\n  {_did(self.first)}\n  {_did(self.second)}\n"
+            f"  nothing orders them: give job {self.second.job!r} {self.after}, "
+            f"or hold one ctx.lock(name) in both"
+        )
+
+
+class UnusedNeed(NamedTuple):
+    """A need over which nothing flowed.
+
+    Attributes:
+        job: The job that has it.
+        need: The job that it waits for.
+    """
+
+    job: str
+    need: str
+
+    def __str__(self) -> str:
+        return f"job {self.job!r} waits for {self.need!r}, but takes nothing that it made"
+
+
+def _did(access: Access) -> str:
+    verb = "writes" if access.write else "reads"
+    return f"job {access.job!r} {verb} it at {access.place}"
+
+
+class RaceDetector:
+    """Finds races on the param of a manager's runs; it suffices that each job runs once.
+
+    Either ``detector.execute(ctx, param)`` runs the manager, or all its runs in a ``with`` block
+    are watched, whoever starts them. Values keep their identity and class; built-in containers and
+    ``SimpleNamespace`` are seen through proxies. docs/races.md says what is not seen.
+
+    Args:
+        manager: Whose runs.
+        unordered: Paths of what may be used in any order, such as ``"hits"`` or ``"cart.items"``,
+            as from the param; what is below them is meant, too.
+        opaque: Paths and types of what is not looked into: a client with locks of its own, a list
+            that goes to C code.
+
+    Raises:
+        TypeError: A list of paths is a text, or ``manager`` is no manager.
+
+    Thread safety: runs may be made from any thread, also at the same time. Ask for what was found
+    when they are over.
+
+    Example:
+        >>> from types import SimpleNamespace
+        >>> from gofer import JobManager, job
+        >>> @job
+        ... def add(ctx, order):
+        ...     order.total += 5
+        >>> @job
+        ... def fee(ctx, order):
+        ...     order.total += 1
+        >>> detector = RaceDetector(JobManager([add, fee]))
+        >>> detector.execute(param=SimpleNamespace(total=0)).state
+        'succeeded'
+        >>> [(race.jobs, race.path) for race in detector.races]
+        [(('add', 'fee'), 'order.total')]
+
+    Source: Go's race detector, for the question; comparing by the graph is happens-before without
+    clocks, Lamport, Time, clocks, and the ordering of events in a distributed system (1978).
+    """
+
+    def __init__(
+        self,
+        manager: JobManager,
+        *,
+        unordered: Iterable[str] = (),
+        opaque: Iterable[str | type] = (),
+    ) -> None:
+        if not isinstance(manager, JobManager):
+            raise TypeError(f"a race detector is for a JobManager, not for {manager!r}")
+        for name, given in (("unordered", unordered), ("opaque", opaque)):
+            if isinstance(given, str):
+                raise TypeError(f"{name} must be a list: {name}=[{given!r}]")
+        self._manager = manager
+        self._unordered, self._opaque = tuple(unordered), tuple(opaque)
+        self._records: list[Record] = []
+        self._known: tuple[int, list[Race]] = (0, [])
+
+    # -- running
+
+    def execute(
+        self,
+        ctx: Context | None = None,
+        param: Any = None,
+        *,
+        only: Iterable[str | Job] | None = None,
+        check: bool = True,
+    ) -> Run:
+        """Execute the manager as ``JobManager.execute`` does, and watch it."""
+        with self._watching(param) as (manager, tracked):
+            return manager.execute(ctx, tracked, only=only, check=check)
+
+    async def aexecute(
+        self,
+        ctx: Context | None = None,
+        param: Any = None,
+        *,
+        only: Iterable[str | Job] | None = None,
+        check: bool = True,
+    ) -> Run:
+        """Execute the manager as ``JobManager.aexecute`` does, and watch it."""
+        with self._watching(param) as (manager, tracked):
+            return await manager.aexecute(ctx, tracked, only=only, check=check)
+
+    @contextmanager
+    def _watching(self, param: Any) -> Iterator[tuple[JobManager, Any]]:
+        program = self._manager._program()
+        watch = Watch(self._opaque)
+        record = Record(program.plan.names, watch)
+        try:
+            path = record.call(param, param_name(program))
+            yield watched(self._manager, record), watch.take(param, path, root=True)
+        finally:
+            watch.restore()
+            record.close()
+            self._records.append(record)
+
+    def __enter__(self) -> RaceDetector:
+        if "execute" in vars(self._manager):
+            raise RuntimeError("another detector watches this manager; leave its block first")
+        vars(self._manager).update(execute=self.execute, aexecute=self.aexecute)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for name in ("execute", "aexecute"):
+            del vars(self._manager)[name]
+
+    # -- what was found
+
+    @property
+    def races(self) -> list[Race]:
+        """All races of all runs so far, in the order of the jobs; of two jobs, one for each part.
+
+        Of runs that found the same, the first one counts.
+        """
+        count = len(self._records)
+        if self._known[0] < count:
+            found: dict[tuple[tuple[str, str], str], Race] = {}
+            for record in self._records[:count]:
+                for race in self._races_of(record):
+                    found.setdefault((race.jobs, race.path), race)
+            self._known = count, list(found.values())
+        return list(self._known[1])
+
+    def _races_of(self, record: Record) -> list[Race]:
+        plan = self._manager._program().plan
+        order = [i for layer in plan.layers() for i in layer]
+        meetings = list(_meetings(record))
+        found = []
+        for at, number, i, j in unordered_pairs(plan.needs, order, meetings):
+            one, other = meetings[at][number]
+            first, second = one.jobs[i], other.jobs[j]
+            if (first.write, -i) < (second.write, -j):
+                first, second = second, first
+            race = Race(first, second)
+            if not self._is_waived(race.path):
+                found.append((min(i, j), max(i, j), race))
+        found.sort(key=lambda each: (each[0], each[1], each[2].path))
+        return [race for _, _, race in found]
+
+    def _is_waived(self, path: str) -> bool:
+        below = re.sub(r"^\w+\.?", "", path)  # without the param's own name
+        return any(
+            each == shown or shown.startswith((f"{each}.", f"{each}["))
+            for each in self._unordered
+            for shown in (path, below)
+        )
+
+    @property
+    def unused_needs(self) -> list[UnusedNeed]:
+        """Needs over which nothing flowed in any run in which both jobs ended well.
+
+        That is: the job takes no result of the other, reads nothing that the other wrote, and the
+        two would not race without it. Perhaps it is there for what happens outside of the param.
+        """
+        program = self._manager._program()
+        plan, found = program.plan, []
+        for j, needs in enumerate(plan.needs):
+            for i in needs:
+                both = [
+                    record
+                    for record in self._records
+                    if record.actors[i].has_ended and record.actors[j].has_ended
+                ]
+                if i in program.sources[j] or not both:
+                    continue
+                if not any(_meet(record, i, j) for record in both):
+                    found.append(UnusedNeed(plan.names[j], plan.names[i]))
+        return found
+
+    def lost_writes(self, jobs: Iterable[str | Job] | None = None) -> list[Access]:
+        """Return what jobs wrote: it would be lost if they ran in processes of their own.
+
+        Args:
+            jobs: Which jobs; None means all.
+        """
+        names = None if jobs is None else {need_name("these jobs", each) for each in jobs}
+        found: dict[tuple[str, str], Access] = {}
+        for record in self._records:
+            for actor in record.actors:
+                for access in actor.seen.values():
+                    if access.write and (names is None or access.job in names):
+                        found.setdefault((access.job, access.path), access)
+        return list(found.values())
+
+    def report(self) -> str:
+        """Return all that was found, as text; races on the same two lines are told once."""
+        races, needs = self.races, self.unused_needs
+        lines = [_counted(len(races), "race")]
+        lines += _told(races)
+        if needs:
+            lines += [f"\n{_counted(len(needs), 'need')} over which nothing flowed"]
+            lines += [f"  {need}" for need in needs]
+        return "\n".join(lines)
+
+    def check(self) -> None:
+        """Do nothing unless there are races.
+
+        Raises:
+            RacesFound: There are; the message is that of ``report``, without the needs.
+        """
+        races = self.races
+        if races:
+            raise RacesFound(tuple(_told(races)))
+
+    def __repr__(self) -> str:
+        return f"<RaceDetector, {len(self._records)} runs, {len(self.races)} races>"
+
+
+# -- comparing
+
+
+def _meetings(record: Record) -> Iterator[Meeting]:
+    """Return who may race with whom at each place; what is done twice to both is told first."""
+    places: dict[tuple[int, bool], dict[Any, dict[Any, Group]]] = {}
+    for i, actor in enumerate(record.actors):
+        for (owner, item, key, write, guards), access in actor.seen.items():
+            alike = places.setdefault((owner, item), {}).setdefault(key, {})
+            group = alike.setdefault((write, guards), Group(write, guards, {}))
+            group.jobs[i] = access
+    for keys in places.values():
+        whole = list(keys.get(WHOLE, {}).values())
+        for key, found in keys.items():
+            groups = list(found.values())
+            pairs = list(combinations_with_replacement(groups, 2))
+            if key is not WHOLE:
+                pairs += product(groups, whole)
+            pairs = [pair for pair in pairs if len({*pair[0].jobs, *pair[1].jobs}) > 1]
+            yield sorted(pairs, key=lambda pair: -pair[0].write - pair[1].write)
+
+
+def _meet(record: Record, i: int, j: int) -> bool:
+    """Return whether two jobs used the same part and one of them wrote it."""
+    used: dict[tuple[int, bool], dict[Any, bool]] = {}
+    for owner, item, key, write, _ in record.actors[i].seen:
+        keys = used.setdefault((owner, item), {})
+        keys[key] = keys.get(key, False) or write
+    for owner, item, key, write, _ in record.actors[j].seen:
+        keys = used.get((owner, item), {})
+        for shared in keys if key is WHOLE else (key, WHOLE):
+            if shared in keys and (write or keys[shared]):
+                return True
+    return False
+
+
+def _told(races: list[Race]) -> list[str]:
+    alike: dict[tuple[str, str], list[Race]] = {}
+    for race in races:
+        alike.setdefault((_line(race.first), _line(race.second)), []).append(race)
+    told = []
+    for first, *others in alike.values():
+        more = f"\n  and {len(others):,} more on these lines" if others else ""
+        told.append(f"{first}{more}")
+    return told
+
+
+def _line(access: Access) -> str:
+    return f"{access.write} {access.file}:{access.line}"
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
