@@ -62,6 +62,7 @@ class Record:
     Attributes:
         watch: Who tracks the objects of the run.
         actors: Index of a job -> who notes what it does.
+        caller: Who notes what is done before any job: nobody asks for that.
         is_open: Whether anything is noted still.
     """
 
@@ -69,6 +70,7 @@ class Record:
         outer = ACTOR.get()
         self.watch = watch
         self.actors = [Actor(self, name, outer) for name in names]
+        self.caller = Actor(self, "", None)
         self.is_open = True
         # Each object is kept until the run has ended, so no other can get its id meanwhile.
         self._paths: dict[int, tuple[object, str]] = {}
@@ -121,9 +123,11 @@ class Actor:
             write: Whether it is changed.
         """
         known = token(key) if item else key
-        place = (id(owner), item, known, write, guards())
+        held = guards()
+        place = (id(owner), item, known, write, held)
+        whole = (id(owner), item, WHOLE, write, held)  # whoever uses all of it uses this, too
         record = self._record
-        if place not in self.seen and record.is_open:
+        if place not in self.seen and whole not in self.seen and record.is_open:
             path = child_path(record.path_of(owner), key, item=item)
             file, line = _line_of_user()
             self.seen.setdefault(place, Access(self._name, path, write, file, line))

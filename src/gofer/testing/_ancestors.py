@@ -15,6 +15,9 @@ from typing import Any
 MOST_BITS = 30_000**2
 """Bits of all masks at a time; half of it is never reached, for an ancestor comes before."""
 
+LEAST_WIDTH = 64
+"""Columns of a block at least, whatever the size of the graph."""
+
 
 class Group:
     """Jobs that do the same to one place, holding the same.
@@ -86,7 +89,7 @@ def _blocks(
     needs: Sequence[Sequence[int]], order: Sequence[int], columns: Sequence[int]
 ) -> Iterator[tuple[int, Sequence[int], list[int]]]:
     """Return the columns in blocks: where each starts, its jobs, and each job's ancestors there."""
-    width = max(64, MOST_BITS // max(1, len(needs)))
+    width = max(LEAST_WIDTH, MOST_BITS // max(1, len(needs)))
     for start in range(0, len(columns), width):
         block = columns[start : start + width]
         bits = {i: 1 << c for c, i in enumerate(block)}

@@ -107,10 +107,8 @@ def uses(name: str, real: Any, args: tuple[Any, ...]) -> Iterable[tuple[Any, boo
         return ((key, write),)
     if name in _BY_INDEX and args and isinstance(args[0], int):
         size, index = len(real), int(args[0])
-        if 0 <= index < size:
-            return ((index, write),)
-        if -size <= index < 0:  # it depends on how many there are
-            return ((index + size, write), (WHOLE, False))
+        if -size <= index < size:
+            return ((index % size, write),)
         return ((WHOLE, False),)
     return ((WHOLE, write),)
 
@@ -144,12 +142,9 @@ class Stand:
             if kind.items is base.items:
                 made["items"] = lambda stands: ItemsView(stands)  # noqa: PLW0108  # binds
         if issubclass(base, list):
-            made["__radd__"] = self._radd
+            made["__radd__"] = lambda stands, other: other + stands[:]
         made["__hash__"] = kind.__hash__
         return made
-
-    def _radd(self, stands: Any, other: Any) -> Any:
-        return other + stands[:]
 
     def _method(self, kind: Any, name: str) -> Callable[..., Any]:
         call, real_of, unwrap = getattr(kind, name), self.real_of, self.unwrap
@@ -162,8 +157,9 @@ class Stand:
                 return stands if result is real else result
             if merges:
                 given = dict(*args, **kwargs)  # through the proxy, if it is one: that is a read
-                for key in given:
+                for key, value in given.items():
                     note(real, key, item=True, write=True)
+                    given[key] = unwrap(self.found(real, key, value, item=True))
                 args, kwargs = (given,), {}
             else:
                 for key, write in uses(name, real, args):

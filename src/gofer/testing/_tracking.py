@@ -11,7 +11,8 @@ from __future__ import annotations
 import copy
 import sys
 import threading
-from collections import Counter, UserDict, UserList
+from collections import Counter, UserDict, UserList, deque
+from collections.abc import MutableMapping, MutableSequence
 from enum import Enum
 from json import JSONEncoder
 from types import MemberDescriptorType, ModuleType, SimpleNamespace
@@ -104,7 +105,11 @@ def _container_proxy(kind: type) -> type:
 
     space = {"__getattr__": get, "__setattr__": put, **_common(kind)}
     space.update(Stand(_real_of, unwrap, found).methods(kind, kind))
-    return type(kind.__name__, (_Proxy,), space)
+    made = type(kind.__name__, (_Proxy,), space)
+    for pattern, bases in ((MutableMapping, dict), (MutableSequence, (list, deque))):
+        if issubclass(kind, bases):
+            pattern.register(made)  # for ``match``
+    return made
 
 
 def _namespace_proxy() -> type:

@@ -17,7 +17,7 @@ from gofer._job import Job, need_name
 from gofer._manager import JobManager
 from gofer._run import Run
 from gofer.errors import RacesFound
-from gofer.testing._accesses import WHOLE, Access, Record
+from gofer.testing._accesses import ACTOR, WHOLE, Access, Record
 from gofer.testing._ancestors import Group, Meeting, unordered_pairs
 from gofer.testing._tracking import Watch
 from gofer.testing._watched import param_name, watched
@@ -44,8 +44,8 @@ class Race(NamedTuple):
 
     @property
     def path(self) -> str:
-        """What both used, such as ``page.cart.items``."""
-        return max(self.first.path, self.second.path, key=len)
+        """What both used, such as ``page.cart.items``; the container, if one used all of it."""
+        return min(self.first.path, self.second.path, key=len)
 
     @property
     def after(self) -> str:
@@ -169,7 +169,12 @@ class RaceDetector:
         record = Record(program.plan.names, watch)
         try:
             path = record.call(param, param_name(program))
-            yield watched(self._manager, record), watch.take(param, path, root=True)
+            token = ACTOR.set(record.caller)
+            try:
+                tracked = watch.take(param, path, root=True)
+            finally:
+                ACTOR.reset(token)
+            yield watched(self._manager, record), tracked
         finally:
             watch.restore()
             record.close()
@@ -195,10 +200,10 @@ class RaceDetector:
         """
         count = len(self._records)
         if self._known[0] < count:
-            found: dict[tuple[tuple[str, str], str], Race] = {}
+            found: dict[tuple[frozenset[str], str], Race] = {}
             for record in self._records[:count]:
                 for race in self._races_of(record):
-                    found.setdefault((race.jobs, race.path), race)
+                    found.setdefault((frozenset(race.jobs), race.path), race)
             self._known = count, list(found.values())
         return list(self._known[1])
 
@@ -213,7 +218,7 @@ class RaceDetector:
             if (first.write, -i) < (second.write, -j):
                 first, second = second, first
             race = Race(first, second)
-            if not self._is_waived(race.path):
+            if not any(self._is_waived(each.path) for each in race):
                 found.append((min(i, j), max(i, j), race))
         found.sort(key=lambda each: (each[0], each[1], each[2].path))
         return [race for _, _, race in found]
