@@ -57,6 +57,7 @@ class Lock:
             while not place.granted:
                 self._ctx.check()
                 _parts.wait(gate, self._ctx.remaining())
+            self._ctx.check()
         except BaseException:
             place.leave()
             raise
@@ -83,8 +84,7 @@ class Lock:
         try:
             if not place.granted:
                 await future
-            if not place.granted:
-                self._ctx.check()
+            self._ctx.check()
         except BaseException:
             place.leave()
             raise

@@ -94,7 +94,7 @@ def test_blocks_of_columns_find_the_same(
 
 
 def test_a_chain_of_40_000_jobs_that_all_write_has_no_pair_and_takes_little_memory() -> None:
-    """Beyond 30,000 jobs the masks are those of blocks, and no recursion is as deep as the graph."""
+    """Beyond 30,000 jobs masks are those of blocks, and no recursion is as deep as the graph."""
     size = 40_000
     needs = [(i - 1,) if i else () for i in range(size)]
     writers = Group(True, FREE, dict.fromkeys(range(0, size, 500)))

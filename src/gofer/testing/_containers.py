@@ -189,7 +189,10 @@ class Stand:
         if name in {"__iter__", "__reversed__"}:
             if isinstance(real, dict):
                 return result
-            return (found(real, None, each, item=True) for each in result)
+            known = name == "__iter__" and not isinstance(real, set)
+            return (
+                found(real, i if known else None, each, item=True) for i, each in enumerate(result)
+            )
         if name in {"__getitem__", "get", "setdefault"} and not isinstance(args[0], slice):
             return found(real, args[0], result, item=True)
         if type(result) is list:

@@ -10,7 +10,7 @@ from gofer._signature import is_async
 from gofer._wiring import Wiring
 from gofer.backends._execution import CALLS, ENGINE
 from gofer.testing._accesses import ACTOR, BOUNDARY, Record
-from gofer.testing._tracking import unwrap
+from gofer.testing._proxies import unwrap
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
