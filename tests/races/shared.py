@@ -59,6 +59,15 @@ class Plain:
         return self.total
 
 
+@dataclasses.dataclass(slots=True)
+class Slots:
+    """One without a ``__dict__``."""
+
+    total: int = 0
+    rows: list[Any] = dataclasses.field(default_factory=list)
+    inner: Any = None
+
+
 def two(*does: Callable[[Any], object]) -> JobManager:
     """Return a manager of jobs without needs, ``a``, ``b`` and so on; each does this to a param."""
 

@@ -60,6 +60,8 @@ CONTAINERS: list[tuple[Any, Callable[[Any], object], Callable[[Any], object], li
     ([[0]], *[lambda x: x[0].append(1)] * 2, ["page[0]"]),
     ([[0]], *[lambda x: [e.append(1) for e in x]] * 2, ["page[0]"]),
     ([[0]], *[lambda x: [e.append(1) for e in x[:]]] * 2, ["page[...]"]),
+    ([], lambda x: x.append(1), lambda x: x[5:] or x.insert(0, 1), ["page"]),
+    ({"x": [1]}, *[lambda d: d.popitem()[1].append(1) if d else 0] * 2, ["page"]),
     # the others
     ({1}, lambda s: s.add(2), lambda s: 1 in s, ["page"]),
     ({1}, lambda s: s.discard(2), lambda s: {5} | s, ["page"]),
@@ -128,6 +130,7 @@ def test_a_container_in_a_param_looks_like_itself(value: Any) -> None:
 def test_a_container_that_is_put_elsewhere_is_put_there_itself() -> None:
     """No proxy gets into the param, whichever way a value goes in, nor into a result."""
     page = Data(rows=[[1]], inner={})
+    kept: list[Any] = []
 
     def move(given: Data) -> Any:
         given.inner["x"] = given.rows
@@ -135,11 +138,16 @@ def test_a_container_that_is_put_elsewhere_is_put_there_itself() -> None:
         given.rows.insert(0, given.inner)
         given.inner.update(y=given.rows[1])
         given.inner.setdefault("z", given.rows)
+        kept.append({"rows": (given.rows, [given.rows])})
+        given.inner["made"] = kept[0]
         return given.rows
 
     manager = JobManager([job(lambda ctx, page: move(page), name="move")])
     run = RaceDetector(manager).execute(param=page)
     assert run["move"] is page.rows
     assert [type(each) for each in page.rows] == [dict, list, list]
+    made = page.inner.pop("made")
+    assert made is kept[0]
+    assert made["rows"][0] is made["rows"][1][0] is page.rows
     assert page.inner == {"x": page.rows, "y": page.rows[1], "z": page.rows}
     assert {type(each) for each in page.inner.values()} == {list}

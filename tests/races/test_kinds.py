@@ -17,18 +17,9 @@ import pytest
 from gofer import JobManager, job
 from gofer.testing import RaceDetector, _proxies, _tracking
 
-from .shared import Data, Plain, during, races_of
+from .shared import Data, Plain, Slots, during, races_of
 
 T = TypeVar("T")
-
-
-@dataclasses.dataclass(slots=True)
-class Slots:
-    """One without a ``__dict__``."""
-
-    total: int = 0
-    rows: list[Any] = dataclasses.field(default_factory=list)
-    inner: Any = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import gc
+import pickle
 import threading
 import traceback
+from collections import defaultdict
 from enum import Enum
 from types import SimpleNamespace
 from typing import Any, NamedTuple
@@ -15,7 +18,7 @@ import pytest
 from gofer import JobManager, _parts, job
 from gofer.testing import RaceDetector
 
-from .shared import Data, Plain, during, races_of, two
+from .shared import Data, Plain, Slots, during, races_of, two
 
 
 @pytest.mark.parametrize("given", [True, False])
@@ -191,3 +194,110 @@ def test_a_tuple_of_ones_own_is_left_as_it_is() -> None:
 
     during(page, look)
     assert type(page.inner) is Pair
+
+
+def test_outside_of_jobs_a_proxy_does_what_the_real_one_does() -> None:
+    """In a thread that a job has started, nothing is noted and everything works."""
+
+    def use(page: Any) -> None:
+        rows, names, space = page["rows"], page["names"], page["space"]
+        rows += [2]
+        rows.append(3)
+        names.update(y=rows)
+        space.new = rows
+        del space.old
+        with pytest.raises(AttributeError):
+            space.old  # noqa: B018
+        done.append(len(rows))
+
+    done: list[int] = []
+    page: dict[str, Any] = {"rows": [1], "names": defaultdict(int), "space": SimpleNamespace(old=1)}
+
+    def start(given: Any) -> None:
+        given["names"].default_factory = list
+        thread = threading.Thread(target=use, args=(given,))
+        thread.start()
+        thread.join()
+
+    assert races_of(page, start, len) == []
+    assert done == [3]
+    assert page["rows"] == [1, 2, 3]
+    assert page["names"]["y"] is page["rows"]
+    assert page["names"].default_factory is list
+    assert vars(page["space"]) == {"new": page["rows"]}
+
+
+def test_a_namespace_looks_like_itself() -> None:
+    """Its names, its dict, its equality, and what is taken away."""
+    page = SimpleNamespace(space=SimpleNamespace(x=1, y=[2]))
+
+    def look(given: Any) -> None:
+        seen = given.space
+        assert seen == SimpleNamespace(x=1, y=[2])
+        assert seen == seen
+        assert vars(seen) == {"x": 1, "y": [2]}
+        assert {"x", "y"} <= set(dir(seen))
+        assert repr(seen) == "namespace(x=1, y=[2])"
+        assert copy.deepcopy(seen) == pickle.loads(pickle.dumps(seen)) == seen
+        del seen.x
+        with pytest.raises(AttributeError):
+            seen.x  # noqa: B018
+
+    during(page, look)
+    assert vars(page.space) == {"y": [2]}
+
+
+def test_classes_with_customs_of_their_own_are_tracked_or_left() -> None:
+    """A ``__reduce__`` that gives a name, a class that no metaclass lets another be made of."""
+
+    class Named:
+        total = 0
+
+        def __reduce__(self) -> str:
+            return "NAMED"
+
+    def look(page: Any) -> None:
+        assert copy.copy(page) is page
+
+    during(Named(), look)
+    page = Data(inner=Named())
+    assert races_of(page, *[lambda page: setattr(page.inner, "total", 1)] * 2) == [
+        "page.inner.total"
+    ]
+
+    class Final(type):
+        def __init_subclass__(cls, **options: Any) -> None:
+            raise TypeError
+
+    class Sealed(metaclass=Final):
+        __slots__ = ("__dict__", "total")
+
+    sealed = Sealed()
+    assert races_of(sealed, *[lambda page: setattr(page, "total", 1)] * 2) == ["page.total"]
+    assert type(sealed) is Sealed
+
+
+def test_what_is_put_into_a_slot_is_read_by_a_pickle() -> None:
+    """As from a ``__dict__``."""
+    assert races_of(Slots(), pickle.dumps, lambda page: setattr(page, "total", 1)) == ["page.total"]
+
+
+def test_who_goes_on_when_the_run_has_ended_notes_nothing_and_breaks_nothing() -> None:
+    """An abandoned job may still have the param in hand."""
+    go, ended = threading.Event(), threading.Event()
+
+    @job(timeout=0.01, abandon=True, fallback=None)
+    def late(ctx: Any, page: Any) -> None:
+        assert go.wait(60)
+        page.inner = Plain()
+        page.rows.append(page.inner)
+        page.inner.total += 1
+        ended.set()
+
+    page = Data()
+    detector = RaceDetector(JobManager([late]))
+    detector.execute(param=page)
+    go.set()
+    assert ended.wait(60)
+    assert (type(page), type(page.inner), page.inner.total) == (Data, Plain, 1)
+    assert detector.lost_writes() == []

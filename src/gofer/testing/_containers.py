@@ -8,7 +8,8 @@ of its items.
 from __future__ import annotations
 
 from collections import OrderedDict, defaultdict, deque
-from collections.abc import ItemsView, ValuesView
+from collections.abc import ItemsView, KeysView, ValuesView
+from functools import partialmethod
 
 from gofer.testing._accesses import ACTOR, WHOLE, note
 
@@ -53,9 +54,7 @@ _WRITES = frozenset(
         "__ixor__",
     ]
 )
-_STORES = frozenset(
-    ["append", "appendleft", "insert", "add", "setdefault", "get", "pop", "__setitem__"]
-)
+_STORES = frozenset(["append", "appendleft", "insert", "add", "setdefault", "__setitem__"])
 _BY_KEY = frozenset(
     ["get", "pop", "setdefault", "__getitem__", "__setitem__", "__delitem__", "__contains__"]
 )
@@ -113,34 +112,42 @@ def uses(name: str, real: Any, args: tuple[Any, ...]) -> Iterable[tuple[Any, boo
     return ((WHOLE, write),)
 
 
+def _view(stands: Any, view: Callable[[Any], Any]) -> Any:
+    return view(stands)
+
+
+_VIEWS = {"keys": KeysView, "values": ValuesView, "items": ItemsView}
+
+
 class Stand:
     """How the methods of one class are stood in for.
 
     Attributes:
         real_of: Return the container of the object that has the method.
         unwrap: Return what a proxy stands for, and anything else as it is.
+        keep: Likewise, also for what is inside a value that is kept.
         found: Track a value that was found at a key, and return it or its proxy.
     """
 
-    __slots__ = ("found", "real_of", "unwrap")
+    __slots__ = ("found", "keep", "real_of", "unwrap")
 
     def __init__(
         self,
         real_of: Callable[[Any], Any],
         unwrap: Callable[[Any], Any],
+        keep: Callable[[Any], Any],
         found: Callable[..., Any],
     ) -> None:
-        self.real_of, self.unwrap, self.found = real_of, unwrap, found
+        self.real_of, self.unwrap, self.keep, self.found = real_of, unwrap, keep, found
 
     def methods(self, kind: Any, base: Any) -> dict[str, Any]:
         """Return the methods for a class that is a built-in container, or is made of one."""
-        made = {name: self._method(kind, name) for name in names_of(base)}
+        made: dict[str, Any] = {name: self._method(kind, name) for name in names_of(base)}
         if issubclass(base, dict):
             # The views of the real one would show what is inside as it is.
-            if kind.values is base.values:
-                made["values"] = lambda stands: ValuesView(stands)  # noqa: PLW0108  # binds
-            if kind.items is base.items:
-                made["items"] = lambda stands: ItemsView(stands)  # noqa: PLW0108  # binds
+            for name, view in _VIEWS.items():
+                if getattr(kind, name) is getattr(base, name):
+                    made[name] = partialmethod(_view, view)
         if issubclass(base, list):
             made["__radd__"] = lambda stands, other: other + stands[:]
         made["__hash__"] = kind.__hash__
@@ -159,20 +166,22 @@ class Stand:
                 given = dict(*args, **kwargs)  # through the proxy, if it is one: that is a read
                 for key, value in given.items():
                     note(real, key, item=True, write=True)
-                    given[key] = unwrap(self.found(real, key, value, item=True))
+                    given[key] = unwrap(self.found(real, key, self.keep(value), item=True))
                 args, kwargs = (given,), {}
             else:
                 for key, write in uses(name, real, args):
                     note(real, key, item=True, write=write)
                 if name not in _STORES:
                     self._read(args)
-            args = tuple(map(unwrap, args))
+            args = tuple(map(self.keep if name in _WRITES else unwrap, args))
             result = call(real, *args, **kwargs)
             if result is real:
                 return stands
+            if name in {"__iter__", "__reversed__"} and not isinstance(real, list):
+                result = iter(list(result))  # at once, so ``list(it)`` is as atomic as ever
             if name in _STORES:
-                for each in args:
-                    self.found(real, None, each, item=True)
+                by_key = name in _BY_KEY and not isinstance(args[0], slice)
+                self.found(real, args[0] if by_key else None, args[-1], item=True)
             return self._dressed(name, real, args, result)
 
         method.__name__ = name

@@ -11,6 +11,7 @@ import threading
 from collections import deque
 from collections.abc import MutableMapping, MutableSequence
 from json import JSONEncoder
+from operator import is_
 from types import SimpleNamespace
 
 from gofer.testing._accesses import ACTOR, WHOLE, note
@@ -46,6 +47,28 @@ def unwrap(value: Any) -> Any:
     return _real_of(value) if issubclass(type(value), Proxy) else value
 
 
+def real(value: Any) -> Any:
+    """Return a value that is about to be kept, without the proxies in what a job has made of it."""
+    found = unwrap(value)
+    return found if found is not value else _cleaned(value, set())
+
+
+def _cleaned(value: Any, seen: set[int]) -> Any:
+    kind = type(value)
+    if id(value) in seen or kind not in {list, dict, tuple}:
+        return unwrap(value)
+    seen.add(id(value))
+    if kind is tuple:
+        inside = tuple([_cleaned(each, seen) for each in value])
+        same = all(map(is_, inside, value))
+        return value if same else inside
+    for key, each in list(value.items() if kind is dict else enumerate(value)):
+        cleaned = _cleaned(each, seen)
+        if cleaned is not each:
+            value[key] = cleaned
+    return value
+
+
 def proxy_of(value: Any) -> Any:
     """Return a new proxy for a value of one of the classes in PROXIES."""
     made: Any = object.__new__(PROXIES[type(value)])
@@ -71,23 +94,23 @@ def found(owner: object, key: Any, value: Any, *, item: bool) -> Any:
 
 def read_all(value: Any) -> Any:
     """Note that all of a value is read, with all that it holds; return what it really is."""
-    real = unwrap(value)
-    if isinstance(real, SimpleNamespace):
-        parts: Any = vars(real).items()
-    elif isinstance(real, dict):
-        parts = dict.items(real)
-    elif type(real) in PROXIES:
-        parts = ((None, each) for each in real) if isinstance(real, set) else enumerate(real)
+    thing = unwrap(value)
+    if isinstance(thing, SimpleNamespace):
+        parts: Any = vars(thing).items()
+    elif isinstance(thing, dict):
+        parts = dict.items(thing)
+    elif type(thing) in PROXIES:
+        parts = ((None, each) for each in thing) if isinstance(thing, set) else enumerate(thing)
     else:
-        return real
-    item = not isinstance(real, SimpleNamespace)
+        return thing
+    item = not isinstance(thing, SimpleNamespace)
     if item:
-        note(real, WHOLE, item=True, write=False)
+        note(thing, WHOLE, item=True, write=False)
     for key, each in parts:
         if not item:
-            note(real, key, item=False, write=False)
-        read_all(found(real, key, each, item=item))
-    return real
+            note(thing, key, item=False, write=False)
+        read_all(found(thing, key, each, item=item))
+    return thing
 
 
 def _common(kind: type) -> dict[str, Any]:
@@ -115,7 +138,7 @@ def _container_proxy(kind: type) -> type:
         setattr(_real_of(stands), name, value)
 
     space = {"__getattr__": get, "__setattr__": put, **_common(kind)}
-    space.update(Stand(_real_of, unwrap, found).methods(kind, kind))
+    space.update(Stand(_real_of, unwrap, real, found).methods(kind, kind))
     made = type(kind.__name__, (Proxy,), space)
     for pattern, bases in ((MutableMapping, dict), (MutableSequence, (list, deque))):
         if issubclass(kind, bases):
@@ -129,15 +152,15 @@ def _namespace_proxy() -> type:
             return vars(_real_of(stands))
         if is_dunder(name):
             return object.__getattribute__(stands, name)
-        real = _real_of(stands)
-        note(real, name, item=False, write=False)
-        return found(real, name, getattr(real, name), item=False)
+        space = _real_of(stands)
+        note(space, name, item=False, write=False)
+        return found(space, name, getattr(space, name), item=False)
 
     def put(stands: Any, name: str, value: Any) -> None:
-        real, value = _real_of(stands), unwrap(value)
-        setattr(real, name, value)
-        note(real, name, item=False, write=True)
-        found(real, name, value, item=False)
+        space, value = _real_of(stands), real(value)
+        setattr(space, name, value)
+        note(space, name, item=False, write=True)
+        found(space, name, value, item=False)
 
     def drop(stands: Any, name: str) -> None:
         delattr(_real_of(stands), name)

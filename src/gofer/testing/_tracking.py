@@ -25,6 +25,7 @@ from gofer.testing._proxies import (
     is_dunder,
     proxy_of,
     read_all,
+    real,
     see_through_proxies,
     unwrap,
 )
@@ -93,7 +94,7 @@ def _tracking(kind: Any, watch: Watch) -> type:
         return read_all(value) if by_dataclasses else value
 
     def setattribute(self: Any, name: str, value: Any) -> None:
-        value = unwrap(value)
+        value = real(value)
         put(self, name, value)
         if _is_stored(kind, name):
             note(self, name, item=False, write=True)
@@ -107,7 +108,7 @@ def _tracking(kind: Any, watch: Watch) -> type:
     space: dict[str, Any] = {}
     base = base_of(kind)
     if base is not None:
-        space.update(Stand(lambda self: self, unwrap, found).methods(kind, base))
+        space.update(Stand(lambda self: self, unwrap, real, found).methods(kind, base))
     space.update(
         {
             "__slots__": (),
@@ -128,6 +129,12 @@ def _tracking(kind: Any, watch: Watch) -> type:
 def _making(kind: Any, watch: Watch) -> dict[str, Any]:
     """Return how instances are made and copied: those of the class itself are wanted."""
     new, reduce = kind.__new__, kind.__reduce_ex__
+    slots = [
+        name
+        for each in kind.__mro__
+        for name, value in vars(each).items()
+        if type(value) is MemberDescriptorType
+    ]
 
     def make(cls: type, /, *args: Any, **kwargs: Any) -> Any:
         made = new(cls) if new is object.__new__ else new(cls, *args, **kwargs)
@@ -135,8 +142,8 @@ def _making(kind: Any, watch: Watch) -> dict[str, Any]:
         return made
 
     def reduced(self: Any, protocol: Any) -> Any:
-        for name in getattr(self, "__dict__", ()):
-            read_all(getattr(self, name))
+        for name in [*getattr(self, "__dict__", ()), *slots]:
+            read_all(getattr(self, name, None))
         told = reduce(self, protocol)
         if not isinstance(told, tuple):
             return told
@@ -244,7 +251,7 @@ class Watch:
         if id(value) in self._mine:
             return
         with _lock:
-            if not self._is_open:  # an abandoned job goes on
+            if id(value) in self._mine or not self._is_open:  # an abandoned job goes on
                 return
             kind = type(value)
             known = _swapped.get(id(value))

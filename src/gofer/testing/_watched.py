@@ -10,7 +10,7 @@ from gofer._signature import is_async
 from gofer._wiring import Wiring
 from gofer.backends._execution import CALLS, ENGINE
 from gofer.testing._accesses import ACTOR, BOUNDARY, Record
-from gofer.testing._proxies import unwrap
+from gofer.testing._proxies import real
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ class _Call:
         token = ACTOR.set(self._actor)
         try:
             kwargs = {name: self._record.watch.known(value) for name, value in kwargs.items()}
-            result = unwrap(self._fn(*args, **kwargs))
+            result = real(self._fn(*args, **kwargs))
         finally:
             ACTOR.reset(token)
         self._ended()
@@ -51,7 +51,7 @@ class _AsyncCall(_Call):
         token = ACTOR.set(self._actor)
         try:
             kwargs = {name: self._record.watch.known(value) for name, value in kwargs.items()}
-            result = unwrap(await self._fn(*args, **kwargs))
+            result = real(await self._fn(*args, **kwargs))
         finally:
             ACTOR.reset(token)
         self._ended()
