@@ -277,6 +277,35 @@ def test_classes_with_customs_of_their_own_are_tracked_or_left() -> None:
     assert type(sealed) is Sealed
 
 
+def test_a_descriptor_that_keeps_its_value_in_the_object_is_data() -> None:
+    """As fields of many libraries do; a method put in place of another is data, too."""
+
+    class Field:
+        def __set_name__(self, owner: type, name: str) -> None:
+            self.name = name
+
+        def __get__(self, thing: Any, owner: type | None = None) -> Any:
+            return thing.__dict__.get(self.name, 0)
+
+        def __set__(self, thing: Any, value: Any) -> None:
+            thing.__dict__[self.name] = value
+
+    class Form:
+        total = Field()
+
+        def send(self) -> None: ...
+
+    def add(form: Any) -> None:
+        form.total += 1
+
+    def replace(form: Any) -> None:
+        form.send = len
+
+    assert races_of(Form(), add, add) == ["page.total"]
+    assert races_of(Form(), replace, replace) == ["page.send"]
+    assert races_of(Form(), *[lambda form: form.send()] * 2) == []
+
+
 def test_what_is_put_into_a_slot_is_read_by_a_pickle() -> None:
     """As from a ``__dict__``."""
     assert races_of(Slots(), pickle.dumps, lambda page: setattr(page, "total", 1)) == ["page.total"]

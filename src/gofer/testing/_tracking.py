@@ -56,23 +56,15 @@ def _declared(kind: type, name: str) -> Any:
 def _is_data(kind: type, name: str, thing: Any) -> bool:
     """Return whether a name is that of data in an object, not of a method or a property.
 
-    What a property does with the object is seen by itself.
+    What a property does with the object is seen by itself; other descriptors may keep their value
+    in the object, under their own name.
     """
     if is_dunder(name):
         return False
     declared = _declared(kind, name)
     if type(declared) is MemberDescriptorType or not hasattr(type(declared), "__get__"):
         return True
-    if hasattr(type(declared), "__set__"):
-        return False
-    return name in getattr(thing, "__dict__", ())
-
-
-def _is_stored(kind: type, name: str) -> bool:
-    """Return whether giving a value to a name puts it into the object, not through a property."""
-    declared = type(_declared(kind, name))
-    is_slot = declared is MemberDescriptorType
-    return not is_dunder(name) and (is_slot or not hasattr(declared, "__set__"))
+    return not isinstance(declared, property) and name in getattr(thing, "__dict__", ())
 
 
 def _tracking(kind: Any, watch: Watch) -> type:
@@ -96,13 +88,14 @@ def _tracking(kind: Any, watch: Watch) -> type:
     def setattribute(self: Any, name: str, value: Any) -> None:
         value = real(value)
         put(self, name, value)
-        if _is_stored(kind, name):
+        if _is_data(kind, name, self):
             note(self, name, item=False, write=True)
             found(self, name, value, item=False)
 
     def delattribute(self: Any, name: str) -> None:
+        is_data = _is_data(kind, name, self)
         drop(self, name)
-        if _is_stored(kind, name):
+        if is_data:
             note(self, name, item=False, write=True)
 
     space: dict[str, Any] = {}
