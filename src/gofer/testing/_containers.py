@@ -105,7 +105,8 @@ def uses(name: str, real: Any, args: tuple[Any, ...]) -> Iterable[tuple[Any, boo
             write = not dict.__contains__(real, key)
         return ((key, write),)
     if name in _BY_INDEX and args and isinstance(args[0], int):
-        size, index = len(real), int(args[0])
+        count: Any = list.__len__ if isinstance(real, list) else deque.__len__
+        size, index = count(real), int(args[0])  # not `len`, which would be noted
         if -size <= index < size:
             return ((index % size, write),)
         return ((WHOLE, False),)

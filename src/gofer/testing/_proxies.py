@@ -92,25 +92,39 @@ def found(owner: object, key: Any, value: Any, *, item: bool) -> Any:
     return actor.watch.take(value, path)
 
 
-def read_all(value: Any) -> Any:
+def _read(thing: Any) -> list[tuple[Any, Any, bool]]:
+    """Note that all of a container or a namespace is read.
+
+    Returns:
+        Its parts: key, value, and whether it is an item.
+    """
+    if isinstance(thing, SimpleNamespace):
+        for name in list(vars(thing)):
+            note(thing, name, item=False, write=False)
+        return [(name, value, False) for name, value in list(vars(thing).items())]
+    note(thing, WHOLE, item=True, write=False)
+    if isinstance(thing, dict):
+        return [(key, value, True) for key, value in list(thing.items())]
+    if isinstance(thing, set):
+        return [(None, value, True) for value in list(thing)]
+    return [(i, value, True) for i, value in enumerate(list(thing))]
+
+
+def read_all(value: Any, seen: set[int] | None = None) -> Any:
     """Note that all of a value is read, with all that it holds; return what it really is."""
     thing = unwrap(value)
-    if isinstance(thing, SimpleNamespace):
-        parts: Any = vars(thing).items()
-    elif isinstance(thing, dict):
-        parts = dict.items(thing)
-    elif type(thing) in PROXIES:
-        parts = ((None, each) for each in thing) if isinstance(thing, set) else enumerate(thing)
-    else:
-        return thing
-    item = not isinstance(thing, SimpleNamespace)
-    if item:
-        note(thing, WHOLE, item=True, write=False)
-    for key, each in parts:
-        if not item:
-            note(thing, key, item=False, write=False)
-        read_all(found(thing, key, each, item=item))
+    seen = set() if seen is None else seen
+    if type(thing) in PROXIES and id(thing) not in seen:
+        seen.add(id(thing))
+        for key, each, item in _read(thing):
+            read_all(found(thing, key, each, item=item), seen)
     return thing
+
+
+def _copied(stands: Any) -> Any:
+    thing = _real_of(stands)
+    _read(thing)  # not what is inside: the copy holds the same
+    return copy.copy(thing)
 
 
 def _common(kind: type) -> dict[str, Any]:
@@ -124,7 +138,7 @@ def _common(kind: type) -> dict[str, Any]:
         "__new__": make,
         "__class__": property(lambda _: kind),
         "__dir__": lambda stands: dir(_real_of(stands)),
-        "__copy__": lambda stands: copy.copy(read_all(stands)),
+        "__copy__": _copied,
         "__deepcopy__": lambda stands, memo: copy.deepcopy(read_all(stands), memo),
         "__reduce_ex__": lambda stands, protocol: read_all(stands).__reduce_ex__(protocol),
     }

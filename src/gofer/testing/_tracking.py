@@ -6,6 +6,7 @@ of the same class to ``isinstance`` and ``__class__``. Where Python refuses that
 
 from __future__ import annotations
 
+import copy
 import sys
 import threading
 from collections import Counter, UserDict, UserList
@@ -81,9 +82,11 @@ def _tracking(kind: Any, watch: Watch) -> type:
         if not is_data:
             return value
         value = found(self, name, value, item=False)
-        # Its functions make new containers of the classes of those that they find.
-        by_dataclasses = sys._getframe(1).f_globals.get("__name__") == "dataclasses"
-        return read_all(value) if by_dataclasses else value
+        caller = sys._getframe(1)
+        if caller.f_globals.get("__name__") != "dataclasses":
+            return value
+        # Its functions look for the very types; of them, `replace` alone does not look inside.
+        return unwrap(value) if "replace" in caller.f_code.co_name else read_all(value)
 
     def setattribute(self: Any, name: str, value: Any) -> None:
         value = real(value)
@@ -135,8 +138,11 @@ def _making(kind: Any, watch: Watch) -> dict[str, Any]:
         return made
 
     def reduced(self: Any, protocol: Any) -> Any:
+        is_deep = sys._getframe(1).f_code is not copy.copy.__code__
         for name in [*getattr(self, "__dict__", ()), *slots]:
-            read_all(getattr(self, name, None))
+            value = getattr(self, name, None)
+            if is_deep:
+                read_all(value)
         told = reduce(self, protocol)
         if not isinstance(told, tuple):
             return told

@@ -263,7 +263,7 @@ class RaceDetector:
         found: dict[tuple[str, str], Access] = {}
         for record in self._records:
             for actor in record.actors:
-                for access in actor.seen.values():
+                for access in list(actor.seen.values()):
                     if access.write and (names is None or access.job in names):
                         found.setdefault((access.job, access.path), access)
         return list(found.values())
@@ -299,7 +299,7 @@ def _meetings(record: Record) -> Iterator[Meeting]:
     """Return who may race with whom at each place; what is done twice to both is told first."""
     places: dict[tuple[int, bool], dict[Any, dict[Any, Group]]] = {}
     for i, actor in enumerate(record.actors):
-        for (owner, item, key, write, guards), access in actor.seen.items():
+        for (owner, item, key, write, guards), access in list(actor.seen.items()):
             alike = places.setdefault((owner, item), {}).setdefault(key, {})
             group = alike.setdefault((write, guards), Group(write, guards, {}))
             group.jobs[i] = access
@@ -317,10 +317,10 @@ def _meetings(record: Record) -> Iterator[Meeting]:
 def _meet(record: Record, i: int, j: int) -> bool:
     """Return whether two jobs used the same part and one of them wrote it."""
     used: dict[tuple[int, bool], dict[Any, bool]] = {}
-    for owner, item, key, write, _ in record.actors[i].seen:
+    for owner, item, key, write, _ in list(record.actors[i].seen):
         keys = used.setdefault((owner, item), {})
         keys[key] = keys.get(key, False) or write
-    for owner, item, key, write, _ in record.actors[j].seen:
+    for owner, item, key, write, _ in list(record.actors[j].seen):
         keys = used.get((owner, item), {})
         for shared in keys if key is WHOLE else (key, WHOLE):
             if shared in keys and (write or keys[shared]):
