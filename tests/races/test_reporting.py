@@ -87,6 +87,17 @@ def test_many_races_on_the_same_lines_are_told_once() -> None:
     assert detector.report().startswith("19,900 races\npage.hits\n")
 
 
+def test_a_race_of_an_item_with_all_of_a_container_names_the_item() -> None:
+    """The path is the container's, and the line says what was used of it."""
+    detector = RaceDetector(two(lambda page: page.update(x=1), len))
+    detector.execute(param={})
+    (race,) = detector.races
+    assert race.path == "page"
+    told = str(race).splitlines()
+    assert told[1].startswith("  job 'a' writes page['x'] at ")
+    assert told[2].startswith("  job 'b' reads it at ")
+
+
 def test_without_races_a_check_passes() -> None:
     """And the report says that there are none."""
     detector = RaceDetector(two(lambda page: page.total))

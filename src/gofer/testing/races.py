@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from itertools import combinations_with_replacement, product
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 from gofer._context import Context
@@ -54,10 +55,15 @@ class Race(NamedTuple):
 
     def __str__(self) -> str:
         return (
-            f"{self.path}\n  {_did(self.first)}\n  {_did(self.second)}\n"
+            f"{self.path}\n  {self._did(self.first)}\n  {self._did(self.second)}\n"
             f"  nothing orders them: give job {self.second.job!r} {self.after}, "
             f"or hold one ctx.lock(name) in both"
         )
+
+    def _did(self, access: Access) -> str:
+        verb = "writes" if access.write else "reads"
+        what = "it" if access.path == self.path else access.path
+        return f"job {access.job!r} {verb} {what} at {access.place}"
 
 
 class UnusedNeed(NamedTuple):
@@ -73,11 +79,6 @@ class UnusedNeed(NamedTuple):
 
     def __str__(self) -> str:
         return f"job {self.job!r} waits for {self.need!r}, but takes nothing that it made"
-
-
-def _did(access: Access) -> str:
-    verb = "writes" if access.write else "reads"
-    return f"job {access.job!r} {verb} it at {access.place}"
 
 
 class RaceDetector:
@@ -134,7 +135,6 @@ class RaceDetector:
         self._manager = manager
         self._unordered, self._opaque = tuple(unordered), tuple(opaque)
         self._records: list[Record] = []
-        self._known: tuple[int, list[Race]] = (0, [])
 
     # -- running
 
@@ -198,30 +198,30 @@ class RaceDetector:
 
         Of runs that found the same, the first one counts.
         """
-        count = len(self._records)
-        if self._known[0] < count:
-            found: dict[tuple[frozenset[str], str], Race] = {}
-            for record in self._records[:count]:
-                for race in self._races_of(record):
-                    found.setdefault((frozenset(race.jobs), race.path), race)
-            self._known = count, list(found.values())
-        return list(self._known[1])
+        found = sorted(self._each(), key=itemgetter(0))
+        return [race for _, race in found]
 
-    def _races_of(self, record: Record) -> list[Race]:
+    def _each(self) -> Iterator[tuple[tuple[int, int, str], Race]]:
+        """Return the races, and what to sort them by; there may be millions, so one by one."""
+        seen: dict[tuple[int, str], int] = {}  # a job and a path -> bits of the other jobs
+        for record in list(self._records):
+            for i, j, race in self._races_of(record):
+                known = seen.get((i, race.path), 0)
+                if not known >> j & 1:
+                    seen[i, race.path] = known | 1 << j
+                    yield (i, j, race.path), race
+
+    def _races_of(self, record: Record) -> Iterator[tuple[int, int, Race]]:
         plan = self._manager._program().plan
         order = [i for layer in plan.layers() for i in layer]
         meetings = list(_meetings(record))
-        found = []
         for at, number, i, j in unordered_pairs(plan.needs, order, meetings):
             one, other = meetings[at][number]
             first, second = one.jobs[i], other.jobs[j]
             if (first.write, -i) < (second.write, -j):
                 first, second = second, first
-            race = Race(first, second)
-            if not any(self._is_waived(each.path) for each in race):
-                found.append((min(i, j), max(i, j), race))
-        found.sort(key=lambda each: (each[0], each[1], each[2].path))
-        return [race for _, _, race in found]
+            if not (self._is_waived(first.path) or self._is_waived(second.path)):
+                yield min(i, j), max(i, j), Race(first, second)
 
     def _is_waived(self, path: str) -> bool:
         below = re.sub(r"^\w+\.?", "", path)  # without the param's own name
@@ -270,9 +270,9 @@ class RaceDetector:
 
     def report(self) -> str:
         """Return all that was found, as text; races on the same two lines are told once."""
-        races, needs = self.races, self.unused_needs
-        lines = [_counted(len(races), "race")]
-        lines += _told(races)
+        count, told = self._told()
+        lines = [_counted(count, "race"), *told]
+        needs = self.unused_needs
         if needs:
             lines += [f"\n{_counted(len(needs), 'need')} over which nothing flowed"]
             lines += [f"  {need}" for need in needs]
@@ -284,12 +284,27 @@ class RaceDetector:
         Raises:
             RacesFound: There are; the message is that of ``report``, without the needs.
         """
-        races = self.races
-        if races:
-            raise RacesFound(tuple(_told(races)))
+        _, told = self._told()
+        if told:
+            raise RacesFound(tuple(told))
+
+    def _told(self) -> tuple[int, list[str]]:
+        """Return how many races there are, and a text for each pair of lines that have some."""
+        alike: dict[tuple[str, ...], list[Any]] = {}  # lines -> [where, race, how many]
+        for where, race in self._each():
+            lines = tuple(sorted(f"{each.write} {each.file}:{each.line}" for each in race))
+            known = alike.setdefault(lines, [where, race, 0])
+            known[2] += 1
+            if where < known[0]:
+                known[:2] = where, race
+        told = []
+        for _, race, count in sorted(alike.values(), key=itemgetter(0)):
+            more = f"\n  and {count - 1:,} more on these lines" if count > 1 else ""
+            told.append(f"{race}{more}")
+        return sum(each[2] for each in alike.values()), told
 
     def __repr__(self) -> str:
-        return f"<RaceDetector, {len(self._records)} runs, {len(self.races)} races>"
+        return f"<RaceDetector, {_counted(len(self._records), 'run')}>"
 
 
 # -- comparing
@@ -326,21 +341,6 @@ def _meet(record: Record, i: int, j: int) -> bool:
             if shared in keys and (write or keys[shared]):
                 return True
     return False
-
-
-def _told(races: list[Race]) -> list[str]:
-    alike: dict[tuple[str, str], list[Race]] = {}
-    for race in races:
-        alike.setdefault((_line(race.first), _line(race.second)), []).append(race)
-    told = []
-    for first, *others in alike.values():
-        more = f"\n  and {len(others):,} more on these lines" if others else ""
-        told.append(f"{first}{more}")
-    return told
-
-
-def _line(access: Access) -> str:
-    return f"{access.write} {access.file}:{access.line}"
 
 
 def _counted(count: int, what: str) -> str:
