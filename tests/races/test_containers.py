@@ -42,6 +42,7 @@ CONTAINERS: list[tuple[Any, Callable[[Any], object], Callable[[Any], object], li
         ["page['x']['y']"],
     ),
     ({1: 0, (1, 2): 0}, *[lambda d: d.update({1: 1, (1, 2): 2})] * 2, ["page[...]", "page[1]"]),
+    ({"x": [1]}, *[lambda d: d.copy()["x"].append(1)] * 2, ["page['x']"]),
     # and so are items of a list
     ([0, 1], lambda x: x.__setitem__(0, 5), lambda x: x.__setitem__(1, 5), []),
     ([0, 1], lambda x: x.__setitem__(-1, 5), lambda x: x[1], ["page[1]"]),

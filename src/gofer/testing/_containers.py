@@ -207,6 +207,8 @@ class Stand:
             return found(real, args[0], result, item=True)
         if type(result) is list:
             return [found(real, None, each, item=True) for each in result]
+        if type(result) is dict:
+            return {key: found(real, key, each, item=True) for key, each in result.items()}
         if name == "popitem":
             return result[0], found(real, result[0], result[1], item=True)
         return found(real, None, result, item=True) if name in _WRITES else result
