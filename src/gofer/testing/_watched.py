@@ -8,7 +8,7 @@ from gofer._manager import JobManager
 from gofer._program import Program
 from gofer._signature import is_async
 from gofer._wiring import Wiring
-from gofer.backends._execution import CALLS, ENGINE
+from gofer.backends._frames import CALLS, ENGINE
 from gofer.testing._accesses import ACTOR, BOUNDARY, Record
 from gofer.testing._proxies import real
 

@@ -138,29 +138,15 @@ class RaceDetector:
 
     # -- running
 
-    def execute(
-        self,
-        ctx: Context | None = None,
-        param: Any = None,
-        *,
-        only: Iterable[str | Job] | None = None,
-        check: bool = True,
-    ) -> Run:
-        """Execute the manager as ``JobManager.execute`` does, and watch it."""
+    def execute(self, ctx: Context | None = None, param: Any = None, **options: Any) -> Run:
+        """Execute the manager as ``JobManager.execute`` does, with its options, and watch it."""
         with self._watching(param) as (manager, tracked):
-            return manager.execute(ctx, tracked, only=only, check=check)
+            return manager.execute(ctx, tracked, **options)
 
-    async def aexecute(
-        self,
-        ctx: Context | None = None,
-        param: Any = None,
-        *,
-        only: Iterable[str | Job] | None = None,
-        check: bool = True,
-    ) -> Run:
-        """Execute the manager as ``JobManager.aexecute`` does, and watch it."""
+    async def aexecute(self, ctx: Context | None = None, param: Any = None, **options: Any) -> Run:
+        """Execute the manager as ``JobManager.aexecute`` does, with its options, and watch it."""
         with self._watching(param) as (manager, tracked):
-            return await manager.aexecute(ctx, tracked, only=only, check=check)
+            return await manager.aexecute(ctx, tracked, **options)
 
     @contextmanager
     def _watching(self, param: Any) -> Iterator[tuple[JobManager, Any]]:
