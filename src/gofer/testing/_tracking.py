@@ -282,4 +282,5 @@ class Watch:
                     if "__gofer_kind__" in vars(type(each)):  # else it has changed its class itself
                         _set_class(each, known[1])
             self._mine.clear()
+            self._classes.clear()
             self._proxies.clear()
