@@ -123,6 +123,7 @@ class Execution:
         parent = outer if ctx is None else ctx
         self.ctx = Context() if parent is None else parent.child()
         self.ctx._outer = outer
+        self.ctx._locks = None  # the jobs' locks are this context's: see Context.lock
         self.snapshot = copy_context()
         self.snapshot.run(_CURRENT.set, self.ctx)
         self.start = _parts.clock()
