@@ -186,6 +186,20 @@ def test_the_last_job_of_a_group_may_go_between_a_look_and_a_grasp() -> None:
     assert made.take(THREADS, 1.0) == NOTHING
 
 
+def test_the_last_job_of_a_group_may_go_between_two_looks() -> None:
+    """It was there when the place was found, and is another thread's when it is grasped."""
+
+    class Taken(deque[int]):
+        def popleft(self) -> int:
+            raise IndexError
+
+    made = Intake()
+    made._queues = (Taken([0]), deque())
+    assert made.head(THREADS) == 0
+    assert made.take(THREADS, 1.0) == NOTHING
+    assert not made.running
+
+
 @pytest.mark.parametrize("change", ["waking", "stopped", "empty"])
 def test_a_job_of_a_group_is_passed_on_only_where_no_lock_is_needed(change: str) -> None:
     """Otherwise NOTHING has changed nothing."""
