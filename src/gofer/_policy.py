@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gofer._core.plan import nearest
+from gofer._core.plan import did_you_mean
 from gofer._limits import Limit
 from gofer._signature import is_async
 from gofer.errors import LimitError, PolicyError
@@ -29,8 +29,7 @@ class Policy:
     def __init__(self, options: Mapping[str, Any]) -> None:
         for name in options:
             if name not in NAMES:
-                near = nearest(name, NAMES)
-                hint = f"; did you mean {near!r}?" if near else ""
+                hint = did_you_mean(name, NAMES)
                 raise TypeError(f"job() got an unexpected keyword argument {name!r}{hint}")
         self.given = {
             name: value for name, value in options.items() if value is not _UNSAID.get(name)
@@ -187,8 +186,7 @@ def _checked_limit(name: str, given: Any, limits: Mapping[str, Limit]) -> tuple[
         limit = limits.get(given)
         if limit is not None:
             return limit, None
-        near = nearest(given, list(limits))
-        hint = f"; did you mean {near!r}?" if near else f"; write: limits={{{given!r}: 4}}"
+        hint = did_you_mean(given, limits) or f"; write: limits={{{given!r}: 4}}"
         raise PolicyError(name, f"limit {given!r} is none of its manager's limits{hint}")
     kind = type(given)
     if hasattr(kind, "__enter__") or hasattr(kind, "__aenter__"):

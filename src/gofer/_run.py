@@ -6,7 +6,7 @@ somebody asks, so a report costs nothing until it is read.
 
 from __future__ import annotations
 
-from gofer._core.plan import nearest
+from gofer._core.plan import did_you_mean
 from gofer._core.states import CANCELLED, FAILED, NAMES, SKIPPED, SUCCEEDED
 from gofer.errors import NoResult, describe, with_traceback
 
@@ -217,8 +217,7 @@ class Run:
         plan = self._schedule.plan
         i = plan.index.get(name)
         if i is None:
-            near = nearest(name, plan.names)
-            hint = f"; did you mean {near!r}?" if near else ""
+            hint = did_you_mean(name, plan.names)
             raise NoResult(name, f"the manager has no such job{hint}")
         return i
 

@@ -180,15 +180,14 @@ def _read_signature(fn: Any, name: str) -> _Read:
 
 
 def _refuse_wire(name: str, arg: str, known: set[str]) -> None:
-    from gofer._core.plan import nearest
+    from gofer._core.plan import did_you_mean
 
     if arg in known:
         raise JobDefinitionError(
             name,
             f"parameter {arg!r} is positional-only, so it cannot be wired; wrap it in a lambda",
         )
-    near = nearest(arg, known)
-    hint = f"; did you mean {near!r}?" if near else ""
+    hint = did_you_mean(arg, known)
     raise JobDefinitionError(name, f"has no parameter {arg!r} to wire{hint}")
 
 

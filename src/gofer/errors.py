@@ -47,6 +47,11 @@ def with_traceback(error: BaseException, trace: TracebackType | None) -> BaseExc
     return error
 
 
+def hint(suggestion: str | None) -> str:
+    """Return the end of a sentence that names what was probably meant; nothing for None."""
+    return f"; did you mean {suggestion!r}?" if suggestion else ""
+
+
 class GoferError(Exception):
     """The base of Gofer's own errors."""
 
@@ -84,8 +89,7 @@ class UnknownNeedError(PlanError):
         self.job, self.need, self.suggestion = job, need, suggestion
 
     def __str__(self) -> str:
-        hint = f"; did you mean {self.suggestion!r}?" if self.suggestion else ""
-        return f"job {self.job!r} needs {self.need!r}, which no job provides{hint}"
+        return f"job {self.job!r} needs {self.need!r}, which no job provides{hint(self.suggestion)}"
 
 
 class UnknownJobError(PlanError, KeyError):
@@ -101,8 +105,7 @@ class UnknownJobError(PlanError, KeyError):
         self.job, self.suggestion = job, suggestion
 
     def __str__(self) -> str:
-        hint = f"; did you mean {self.suggestion!r}?" if self.suggestion else ""
-        return f"the manager has no job {self.job!r}{hint}"
+        return f"the manager has no job {self.job!r}{hint(self.suggestion)}"
 
 
 class DuplicateNameError(PlanError):

@@ -10,7 +10,13 @@ from collections.abc import Iterable, Sequence
 
 from gofer._core.lanes import LOOP, THREADS
 from gofer._core.states import READY, WAITING
-from gofer.errors import CycleError, DuplicateNameError, JobDefinitionError, UnknownNeedError
+from gofer.errors import (
+    CycleError,
+    DuplicateNameError,
+    JobDefinitionError,
+    UnknownNeedError,
+    hint,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -240,3 +246,8 @@ def nearest(name: str, names: Iterable[str]) -> str | None:
 
     found = get_close_matches(name, names, n=1)
     return found[0] if found else None
+
+
+def did_you_mean(name: str, names: Iterable[str]) -> str:
+    """Return the end of a sentence that names the nearest, if one is near."""
+    return hint(nearest(name, names))

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import sys
 
-from gofer.cli._say import did_you_mean, say, traceback_of_user, user_frames
+from gofer._core.plan import did_you_mean
+from gofer.cli._say import say, traceback_of_user, user_frames
 from gofer.errors import PlanError, describe
 
 TYPE_CHECKING = False

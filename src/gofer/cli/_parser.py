@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 import os
 
+from gofer._core.plan import did_you_mean
 from gofer.cli._load import TARGET
-from gofer.cli._say import did_you_mean
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

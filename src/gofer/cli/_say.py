@@ -13,18 +13,9 @@ from gofer.errors import describe
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
     from traceback import TracebackException
 
 _OWN_FOLDER = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "")
-
-
-def did_you_mean(name: str, names: Iterable[str]) -> str:
-    """Return the end of a sentence that names the nearest, if one is near."""
-    from gofer._core.plan import nearest
-
-    near = nearest(name, names)
-    return f"; did you mean {near!r}?" if near else ""
 
 
 def show(text: str) -> bool:
