@@ -7,7 +7,7 @@ import threading
 from gofer import _parts
 from gofer._context import Context
 from gofer._core.intake import Intake
-from gofer._core.lanes import LOOP, THREADS
+from gofer._core.lanes import AWAY, LOOP, THREADS
 from gofer._core.states import (
     CANCELLED,
     FAILED,
@@ -135,11 +135,12 @@ def base_name(fn: Any) -> str:
     return type(fn).__name__
 
 
-def lane_of(fn: Any, call: str = "group.go", rest: str = "url") -> int:
+def lane_of(fn: Any, call: str = "group.go", rest: str = "url", *, away: bool = False) -> int:
     """Return the lane that runs a function which was given to a group.
 
     Args:
         fn: The function.
+        away: Whether the group has a backend of another process.
         call: What the line to write begins with.
         rest: What it has behind the function.
 
@@ -157,12 +158,16 @@ def lane_of(fn: Any, call: str = "group.go", rest: str = "url") -> int:
         raise JobDefinitionError(kind, f"a {kind} cannot be called; write: {call}(fetch, {rest})")
     flags = flags_of(fn)
     if not flags:  # a plain function or a built-in one, as nearly always
-        return THREADS
-    if type(fn) is FunctionJob and fn.policy is not None:
+        return AWAY if away else THREADS
+    if type(fn) is FunctionJob and (fn.policy is not None or fn.backend is not None):
         raise JobDefinitionError(
-            fn.name, f"has policies, which a group does not know; write: {call}(job.fn, {rest})"
+            fn.name,
+            f"has policies or a backend, which a group does not know; "
+            f"write: {call}(job.fn, {rest}), and Group(backend=...)",
         )
     refuse_generator(fn, base_name(fn))
+    if away:
+        return AWAY
     return LOOP if is_async(fn) else THREADS
 
 
@@ -268,6 +273,13 @@ class GroupExecution(Execution):
     def begin(self, i: int) -> Any:
         fn, args, kwargs = self.handles[i]._begin("loop")
         return fn(*args, **kwargs)
+
+    def parcel(self, i: int) -> tuple[Any, int, tuple[Any, ...], dict[str, Any]]:
+        fn, args, kwargs = self.handles[i]._begin("away")
+        return fn, 0, args, kwargs
+
+    def went(self, i: int, label: str) -> None:
+        self.handles[i]._label = label
 
     def keep(self, i: int, result: Any) -> None:
         handle = self.handles.pop(i)

@@ -10,7 +10,7 @@ from gofer._core.intake import Intake
 from gofer._core.lanes import LOOP, THREADS
 from gofer._crew import GroupExecution, JobHandle, lane_of
 from gofer._program import checked_limit
-from gofer.backends import _interrupt, loop_backend
+from gofer.backends import _interrupt, chosen, loop_backend
 from gofer.backends.threads import wait, work_and_wait
 from gofer.errors import Cancelled, DeadlineExceeded, GroupClosed, RunningLoopError
 
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
     from types import TracebackType
     from typing import Any, ParamSpec, Self, TypeVar, overload
+
+    from gofer.backends import Backend
 
     P = ParamSpec("P")
     R = TypeVar("R")
@@ -39,6 +41,7 @@ class _BaseGroup:
         fail_fast: bool = True,
         recover: bool = True,
         progress: bool = False,
+        backend: str | Backend | None = None,
     ) -> None:
         if ctx is not None and not isinstance(ctx, Context):
             raise TypeError(f"a group's first argument is a Context, not a {type(ctx).__name__}")
@@ -48,6 +51,7 @@ class _BaseGroup:
         self._execution: GroupExecution | None = None
         self._tolerant = False
         self._progress = progress
+        self._backend = chosen(backend)
         self._expected: int | None = None  # how many jobs will come, where that is known
         self._quick = limit is None and _parts.HAS_GIL
 
@@ -57,9 +61,14 @@ class _BaseGroup:
         self._execution = GroupExecution(
             self._core, self._ctx, self.name, recover=self._recover, tolerant=self._tolerant
         )
+        if self._backend is not None:
+            self._execution.lane = self._backend.port(self._execution)
         if self._progress:
             self._execution.show(self._expected)
         return self._execution
+
+    def _lane_of(self, fn: Any) -> int:
+        return lane_of(fn, away=self._backend is not None)
 
     @property
     def context(self) -> Context:
@@ -82,7 +91,7 @@ class _BaseGroup:
         Returns:
             The job's handle, or None at the limit. Errors are those of ``go``.
         """
-        return self._admit(lane_of(fn), fn, args, kwargs, force=self._inside())
+        return self._admit(self._lane_of(fn), fn, args, kwargs, force=self._inside())
 
     def _inside(self) -> bool:
         """Return whether a job of this group calls; it must never wait for its own place."""
@@ -126,7 +135,7 @@ class _BaseGroup:
             wake = core.wants()
         if wake:
             execution.wake()
-        if lane == LOOP:
+        if lane != THREADS:
             execution.lane.post()
         return handle
 
@@ -189,6 +198,8 @@ class Group(_BaseGroup):
             raised at the end, in the order in which the jobs were added.
         recover: Whether a panic becomes a ``JobPanic``.
         progress: Whether to show on a terminal how far it is, as ``JobManager.execute`` does.
+        backend: Where the jobs run: ``"processes"``, or a backend such as
+            ``ProcessBackend(workers=2)``; None means this process.
 
     Raises:
         LimitError: The limit is not a whole number of at least 1.
@@ -234,7 +245,7 @@ class Group(_BaseGroup):
             JobDefinitionError: ``fn`` cannot be called, or is a generator function.
             RunningLoopError: It would block a running event loop; use ``AsyncGroup``.
         """
-        lane = lane_of(fn)
+        lane = self._lane_of(fn)
         handle = self._admit(lane, fn, args, kwargs, force=self._inside())
         while handle is None:
             if _parts.running_loop() is not None:
@@ -293,7 +304,7 @@ class AsyncGroup(_BaseGroup):
 
         self._loop = get_running_loop()
         execution = self._open()
-        execution.lane = loop_backend().Lane(execution, self._loop)
+        execution.lane = loop_backend().Lane(execution, self._loop, port=execution.lane)
         self._block: Task[Any] | None = current_task() if self._cancels_block else None
         self._cancelling = 0 if self._block is None else self._block.cancelling()
         self._cancelled_block = False
@@ -313,7 +324,7 @@ class AsyncGroup(_BaseGroup):
 
         Cancellation: a job that still waits for a place is not added.
         """
-        lane = lane_of(fn)
+        lane = self._lane_of(fn)
         handle = self._admit(lane, fn, args, kwargs, force=self._inside())
         while handle is None:
             gate = self._loop.create_future()

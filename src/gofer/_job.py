@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 
 from gofer._policy import Policy, policy_of
-from gofer._signature import Signature, is_async
+from gofer._signature import Signature, is_async, named
 from gofer.errors import JobDefinitionError
 
 TYPE_CHECKING = False
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from typing import Any, Generic, ParamSpec, Protocol, TypeVar, Unpack, overload
 
     from gofer._context import Context
+    from gofer.backends import Backend
     from gofer.policies import PolicyOptions
 
     P = ParamSpec("P")
@@ -26,8 +27,8 @@ if TYPE_CHECKING:
     class Job(Protocol):
         """Anything with a name and ``do(ctx, param)``, sync or async.
 
-        It may also have ``after``, ``needs``, ``when`` and ``is_async``, which mean what they mean
-        to ``job``.
+        It may also have ``after``, ``needs``, ``when``, ``backend`` and ``is_async``, which mean
+        what they mean to ``job``.
         """
 
         @property
@@ -42,8 +43,8 @@ else:
     class Job:
         """Anything with a name and ``do(ctx, param)``, sync or async; there is no need to inherit.
 
-        It may also have ``after``, ``needs``, ``when`` and ``is_async``, which mean what they mean
-        to ``job``.
+        It may also have ``after``, ``needs``, ``when``, ``backend`` and ``is_async``, which mean
+        what they mean to ``job``.
         """
 
     class Generic:
@@ -68,6 +69,7 @@ class FunctionJob(Generic[P, C_co, R_co]):
         needs: Parameter -> name of the job whose result it gets, as given to ``job``.
         when: A predicate of ``(ctx, param)``, or None.
         policy: Its policies, as given to ``job``, or None if there are none.
+        backend: Where it runs, as given to ``job``, or None: where its run says.
     """
 
     def __init__(
@@ -78,9 +80,10 @@ class FunctionJob(Generic[P, C_co, R_co]):
         needs: Mapping[str, str] | None = None,
         when: Callable[..., object] | None = None,
         policy: Policy | None = None,
+        backend: Any = None,
     ) -> None:
         self.fn = self.__wrapped__ = fn
-        self.policy = policy
+        self.policy, self.backend = policy, backend
         self.name, self.after, self.needs, self.when = name, after, needs or {}, when
         self.__name__ = name
         self.__qualname__ = getattr(fn, "__qualname__", name)
@@ -96,7 +99,9 @@ class FunctionJob(Generic[P, C_co, R_co]):
         if instance is None or bind is None:
             return self
         bound = bind(instance, owner)
-        return FunctionJob(bound, self.name, self.after, self.needs, self.when, self.policy)
+        return FunctionJob(
+            bound, self.name, self.after, self.needs, self.when, self.policy, self.backend
+        )
 
     def do(self, ctx: Context, param: Any, /) -> C_co:
         """Call the function with what it takes of ``ctx`` and ``param``."""
@@ -107,6 +112,10 @@ class FunctionJob(Generic[P, C_co, R_co]):
     def is_async(self) -> bool:
         """Whether the result must be awaited."""
         return is_async(self.fn)
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        """Pickle by name where it can be found by it, as functions do."""
+        return self.__qualname__ if named(self) is self else super().__reduce_ex__(protocol)
 
     def __repr__(self) -> str:
         return f"<job {self.name!r}>"
@@ -134,6 +143,7 @@ def job(
     after: Iterable[str | Job] = (),
     needs: Mapping[str, str | Job] | None = None,
     when: Callable[[Context, Any], object] | None = None,
+    backend: str | Backend | None = None,
     **policies: Unpack[PolicyOptions],
 ) -> FunctionJob[P, Coroutine[Any, Any, R], R]: ...
 @overload
@@ -145,6 +155,7 @@ def job(
     after: Iterable[str | Job] = (),
     needs: Mapping[str, str | Job] | None = None,
     when: Callable[[Context, Any], object] | None = None,
+    backend: str | Backend | None = None,
     **policies: Unpack[PolicyOptions],
 ) -> FunctionJob[P, R, R]: ...
 @overload
@@ -156,6 +167,7 @@ def job(
     after: Iterable[str | Job] = (),
     needs: Mapping[str, str | Job] | None = None,
     when: Callable[[Context, Any], object] | None = None,
+    backend: str | Backend | None = None,
     **policies: Unpack[PolicyOptions],
 ) -> FunctionJob[..., Any, Any]: ...
 @overload
@@ -167,9 +179,12 @@ def job(
     after: Iterable[str | Job] = (),
     needs: Mapping[str, str | Job] | None = None,
     when: Callable[[Context, Any], object] | None = None,
+    backend: str | Backend | None = None,
     **policies: Unpack[PolicyOptions],
 ) -> JobDecorator: ...
-def job(fn=None, /, *, name=None, after=(), needs=None, when=None, **policies):  # type: ignore[no-untyped-def]
+def job(  # type: ignore[no-untyped-def]
+    fn=None, /, *, name=None, after=(), needs=None, when=None, backend=None, **policies
+):
     """Make a job of a function: ``@job``, ``@job(after=["user"])`` or ``job(fn, name="x")``.
 
     Args:
@@ -183,6 +198,9 @@ def job(fn=None, /, *, name=None, after=(), needs=None, when=None, **policies): 
             function that you don't own, positional parameters included.
         when: A predicate of ``(ctx, param)``; if it answers false, the job is skipped, and what
             needs it gets its ``fallback``, or None. It runs where the job would run.
+        backend: Where it runs: ``"process"`` for a process of its own kind, in which a crash harms
+            no other job; ``"thread"`` for the calling process, whatever the run's backend is; or a
+            backend, such as ``ProcessBackend(workers=2)``. None means where the run says.
         **policies: What follows; docs/policies.md says how they go together.
 
     Policies:
@@ -215,7 +233,9 @@ def job(fn=None, /, *, name=None, after=(), needs=None, when=None, **policies): 
         ('twice', 8)
     """
     if fn is None:
-        return lambda fn: job(fn, name=name, after=after, needs=needs, when=when, **policies)
+        return lambda fn: job(
+            fn, name=name, after=after, needs=needs, when=when, backend=backend, **policies
+        )
     if type(fn) is FunctionJob:  # a job of a job: what is not said anew stays
         return job(
             fn.fn,
@@ -223,6 +243,7 @@ def job(fn=None, /, *, name=None, after=(), needs=None, when=None, **policies): 
             after=after or fn.after,
             needs=fn.needs if needs is None else needs,
             when=fn.when if when is None else when,
+            backend=fn.backend if backend is None else backend,
             **(fn.policy.given if fn.policy is not None else {}) | policies,
         )
     if name is None:
@@ -237,7 +258,7 @@ def job(fn=None, /, *, name=None, after=(), needs=None, when=None, **policies): 
     if not callable(fn):
         fn = _do_of(fn, name)
     names = tuple([need_name(name, each) for each in after])
-    return FunctionJob(fn, name, names, wired, when, policy_of(policies))
+    return FunctionJob(fn, name, names, wired, when, policy_of(policies), backend)
 
 
 def _name_of(fn: Any) -> str:
@@ -283,6 +304,7 @@ def as_job(given: Any) -> FunctionJob[..., Any, Any]:
             after=getattr(given, "after", ()),
             needs=getattr(given, "needs", None),
             when=getattr(given, "when", None),
+            backend=getattr(given, "backend", None),
         )
         made.fn = _do_of(given, made.name)
         return made  # type: ignore[no-any-return]

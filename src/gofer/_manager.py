@@ -9,7 +9,7 @@ from gofer._policy import checked_limits
 from gofer._program import Program, checked_limit
 from gofer._run import Run
 from gofer._running import RunExecution
-from gofer.backends import _interrupt, loop_backend
+from gofer.backends import _interrupt, chosen, loop_backend
 from gofer.backends.threads import work_and_wait
 from gofer.errors import FrozenError, PlanError, RunningLoopError
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from typing import Any, ParamSpec, TypeVar, Unpack, overload
 
     from gofer._job import Job, JobDecorator
+    from gofer.backends import Backend
     from gofer.observers import Observer
     from gofer.policies import PolicyOptions
 
@@ -83,13 +84,19 @@ class JobManager:
             "observers": tuple(observers),
         }
         self._executed = False
-        self._compiled: Program | None = None
+        self._compiled: dict[Any, Program] = {}  # by backend
         self._program()
 
-    def _program(self) -> Program:
-        program = self._compiled
+    def _program(self, backend: Any = None) -> Program:
+        program = self._compiled.get(backend)
         if program is None:
-            program = self._compiled = Program(self._jobs, name=self.name or None, **self._options)
+            program = self._compiled[backend] = Program(
+                self._jobs,
+                name=self.name or None,
+                backend=backend,
+                choose=chosen,
+                **self._options,
+            )
             if program.policies:  # to load it takes milliseconds, which no run should have to wait
                 from gofer.backends import _policied  # noqa: F401
         return program
@@ -110,6 +117,7 @@ class JobManager:
         after: Iterable[str | Job] = (),
         needs: Mapping[str, str | Job] | None = None,
         when: Callable[[Context, Any], object] | None = None,
+        backend: str | Backend | None = None,
         **policies: Unpack[PolicyOptions],
     ) -> JobDecorator: ...
     def job(self, fn: Any = None, /, **options: Any) -> Any:
@@ -132,7 +140,7 @@ class JobManager:
                 f"since; make a new one, or use a Group for jobs that come while others run"
             )
         self._jobs.append(made)
-        self._compiled = None
+        self._compiled = {}
         return made
 
     @property
@@ -164,6 +172,7 @@ class JobManager:
         only: Iterable[str | Job] | None = None,
         check: bool = True,
         progress: bool = False,
+        backend: str | Backend | None = None,
     ) -> Run:
         """Run the jobs, wait for all that started, and return the run or raise its one error.
 
@@ -177,6 +186,8 @@ class JobManager:
             check: Whether to raise what went wrong; if not, see ``run.error`` and ``run.check()``.
             progress: Whether to show on standard error what runs and how much is done, if that is a
                 terminal; in colours with the extra ``rich``.
+            backend: Where the jobs run that do not say it themselves: ``"processes"``, or a
+                backend such as ``ProcessBackend(workers=2)``; None means this process.
 
         Returns:
             The run: results by name, and a record of every job.
@@ -190,20 +201,25 @@ class JobManager:
             KeyboardInterrupt: Ctrl-C; also with ``check=False``.
             RunningLoopError: Called where an event loop runs; write ``await manager.aexecute()``.
             UnknownJobError: ``only`` names a job that the manager does not have.
+            BackendError: There is no such backend, or jobs want different ones.
         """
         if _parts.running_loop() is not None:
             raise RunningLoopError(
                 "execute() would block the running event loop; "
                 "write: run = await manager.aexecute(ctx, param)"
             )
-        loop = loop_backend() if self._program().has_async else None  # before the clock starts
-        execution = self._begin(ctx, param, only)
+        program = self._program(chosen(backend))
+        loop = loop_backend() if program.has_async else None  # before the clock starts
+        execution = self._begin(program, ctx, param, only)
         guarded = _interrupt.begin(execution)
         try:
             if progress:
                 _watch(execution)
+            port = None if program.backend is None else program.backend.port(execution)
+            execution.lane = port
             if loop is not None:
-                execution.lane = loop.Lane(execution, loop.background_loop())
+                execution.lane = loop.Lane(execution, loop.background_loop(), port=port)
+            if execution.lane is not None:
                 execution.lane.post()
             work_and_wait(execution)
         except BaseException as error:
@@ -229,6 +245,7 @@ class JobManager:
         only: Iterable[str | Job] | None = None,
         check: bool = True,
         progress: bool = False,
+        backend: str | Backend | None = None,
     ) -> Run:
         """Run the jobs from a running event loop; the same as ``execute``, awaited.
 
@@ -238,11 +255,15 @@ class JobManager:
         the ``CancelledError`` out, also with ``check=False``.
         """
         loop = loop_backend()
-        execution = self._begin(ctx, param, only)
+        program = self._program(chosen(backend))
+        execution = self._begin(program, ctx, param, only)
+        port = None if program.backend is None else program.backend.port(execution)
         execution.lane = loop.Lane(
-            execution, loop.get_running_loop(), mixed=execution.program.uses_threads
+            execution, loop.get_running_loop(), mixed=program.uses_threads, port=port
         )
         try:
+            if port is not None:
+                port.post()
             if progress:
                 _watch(execution)
             await execution.lane.run()
@@ -258,14 +279,13 @@ class JobManager:
         finally:
             del run, failure, execution
 
-    def _begin(self, ctx: Any, param: Any, only: Any) -> RunExecution:
+    def _begin(self, program: Program, ctx: Any, param: Any, only: Any) -> RunExecution:
         if ctx is not None and not isinstance(ctx, Context):
             raise TypeError(
                 f"the first argument of execute is a Context, not a {type(ctx).__name__}; "
                 f"write: manager.execute(param=...)"
             )
         self._executed = True
-        program = self._program()
         make = RunExecution
         if program.observers:
             from gofer import _observed  # nothing that others have to load
@@ -295,7 +315,7 @@ class JobManager:
         from copy import copy
 
         other = copy(self)
-        other._options, other._compiled = {**self._options, "limit": limit}, None
+        other._options, other._compiled = {**self._options, "limit": limit}, {}
         return other
 
     # Pictures
@@ -332,6 +352,8 @@ class JobManager:
             return {"text/plain": f"{self!r}: {error}"}
 
     # A manager is a job, too.
+
+    _stays_here = True  # its own jobs go to another process, if they say so
 
     @property
     def is_async(self) -> bool:

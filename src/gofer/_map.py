@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from typing import Any, Literal, TypeVar, overload
 
     from gofer._context import Context
+    from gofer.backends import Backend
 
     T = TypeVar("T")
     R = TypeVar("R")
@@ -44,6 +45,7 @@ def map(
     ctx: Context | None = None,
     name: str | None = None,
     progress: bool = False,
+    backend: str | Backend | None = None,
     check: Literal[True] = True,
 ) -> Generator[R, None, None]: ...
 @overload
@@ -55,6 +57,7 @@ def map(
     ctx: Context | None = None,
     name: str | None = None,
     progress: bool = False,
+    backend: str | Backend | None = None,
     check: Literal[True] = True,
 ) -> Generator[R, None, None]: ...
 @overload
@@ -66,6 +69,7 @@ def map(
     ctx: Context | None = None,
     name: str | None = None,
     progress: bool = False,
+    backend: str | Backend | None = None,
     check: Literal[False],
 ) -> Generator[JobHandle[R], None, None]: ...
 @overload
@@ -77,6 +81,7 @@ def map(
     ctx: Context | None = None,
     name: str | None = None,
     progress: bool = False,
+    backend: str | Backend | None = None,
     check: Literal[False],
 ) -> Generator[JobHandle[R], None, None]: ...
 def map(
@@ -87,6 +92,7 @@ def map(
     ctx: Context | None = None,
     name: str | None = None,
     progress: bool = False,
+    backend: str | Backend | None = None,
     check: bool = True,
 ) -> Generator[Any, None, None]:
     """Call ``fn`` with each item, ``limit`` at a time, and give the results in the items' order.
@@ -103,6 +109,7 @@ def map(
         name: What errors call the whole.
         progress: Whether to show on a terminal how far it is, as ``JobManager.execute`` does; where
             ``len(items)`` is known, with the time that is left.
+        backend: Where ``fn`` runs, as for ``Group``; small calls travel several at a time.
         check: Whether the first failure ends it all. If not, every item is tried, and the iterator
             gives a ``JobHandle`` for each: ``handle.ok``, ``handle.error``, ``handle.args[0]``.
 
@@ -120,8 +127,8 @@ def map(
         >>> [h.args[0] for h in map(int, ["1", "x", "3"], check=False) if not h.ok]
         ['x']
     """
-    lane = _checked(fn, limit)
-    group = Group(ctx, limit=limit, name=name, progress=progress)
+    group = Group(ctx, limit=limit, name=name, progress=progress, backend=backend)
+    lane = _checked(group, fn, limit)
     group._tolerant, group._expected = not check, _count(items)
     return _map(group, lane, fn, iter(items), limit + _AHEAD, check)
 
@@ -186,6 +193,7 @@ def amap(
     ctx: Context | None = None,
     name: str | None = None,
     progress: bool = False,
+    backend: str | Backend | None = None,
     check: Literal[True] = True,
 ) -> AsyncGenerator[R, None]: ...
 @overload
@@ -197,6 +205,7 @@ def amap(
     ctx: Context | None = None,
     name: str | None = None,
     progress: bool = False,
+    backend: str | Backend | None = None,
     check: Literal[True] = True,
 ) -> AsyncGenerator[R, None]: ...
 @overload
@@ -208,6 +217,7 @@ def amap(
     ctx: Context | None = None,
     name: str | None = None,
     progress: bool = False,
+    backend: str | Backend | None = None,
     check: Literal[False],
 ) -> AsyncGenerator[JobHandle[R], None]: ...
 @overload
@@ -219,6 +229,7 @@ def amap(
     ctx: Context | None = None,
     name: str | None = None,
     progress: bool = False,
+    backend: str | Backend | None = None,
     check: Literal[False],
 ) -> AsyncGenerator[JobHandle[R], None]: ...
 def amap(
@@ -229,6 +240,7 @@ def amap(
     ctx: Context | None = None,
     name: str | None = None,
     progress: bool = False,
+    backend: str | Backend | None = None,
     check: bool = True,
 ) -> AsyncGenerator[Any, None]:
     """Do what ``map`` does, for ``async for``: async jobs on this loop, sync ones in threads.
@@ -247,8 +259,8 @@ def amap(
         >>> asyncio.run(main())
         [0, 2, 4]
     """
-    lane = _checked(fn, limit)
-    group = AsyncGroup(ctx, limit=limit, name=name, progress=progress)
+    group = AsyncGroup(ctx, limit=limit, name=name, progress=progress, backend=backend)
+    lane = _checked(group, fn, limit)
     group._tolerant, group._expected = not check, _count(items)
     # The block is suspended in the caller's loop while a job fails; that must not be cancelled.
     group._cancels_block = False
@@ -303,7 +315,7 @@ def _count(items: Any) -> int | None:
     return len(items) if hasattr(items, "__len__") else None
 
 
-def _checked(fn: Any, limit: Any) -> int:
+def _checked(group: Group | AsyncGroup, fn: Any, limit: Any) -> int:
     if limit is None:
         raise LimitError("map", limit)
-    return lane_of(fn, "map", "urls")
+    return lane_of(fn, "map", "urls", away=group._backend is not None)

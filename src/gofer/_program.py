@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from operator import itemgetter
 
-from gofer._core.lanes import LOOP, THREADS
+from gofer._core.lanes import AWAY, LOOP, THREADS
 from gofer._core.plan import Plan, nearest
 from gofer._job import FunctionJob, as_job
 from gofer._policy import Compiled
 from gofer._signature import Signature, is_async
 from gofer._wiring import Wiring
-from gofer.errors import LimitError, UnknownJobError
+from gofer.errors import BackendError, LimitError, UnknownJobError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -40,10 +40,16 @@ class Program:
         limits: Name -> limit.
         twice: Index -> names of the jobs whose results it takes, where one of them comes twice.
         has_async, has_sync: Whether any job is.
+        backend: Where the jobs of the lane AWAY run, or None if there are none.
+        aways: Index -> what calls a job there, for those with policies or ``when``: these are
+            driven on the loop, which awaits each call.
         uses_threads: Whether threads may change a run; policies may use some for async jobs.
     """
 
     __slots__ = (
+        "_choose",
+        "aways",
+        "backend",
         "fail_fast",
         "fns",
         "forms",
@@ -77,34 +83,76 @@ class Program:
         fail_fast: bool = True,
         recover: bool = True,
         observers: tuple[Observer, ...] = (),
+        backend: Any = None,
+        choose: Callable[[Any], Any] | None = None,
     ) -> None:
+        """Compile.
+
+        Args:
+            jobs: What the manager was given.
+            name: The manager's name.
+            limit: Its limit.
+            limits: Its named limits.
+            fail_fast: As there.
+            recover: As there.
+            observers: As there.
+            backend: Where jobs run that do not say it themselves; None for here.
+            choose: Makes a backend of what a job says.
+        """
         self.jobs: list[FunctionJob[..., Any, Any]] = [as_job(each) for each in jobs]
         self.name, self.limit, self.limits = name, limit, limits or {}
         self.fail_fast, self.recover, self.observers = fail_fast, recover, observers
         self.runs = 0
         self.order: list[int] | None = None
         self.twice: dict[int, list[str]] = {}
+        self.backend = backend
+        self._choose = choose
+        self.aways: dict[int, Any] = {}
         self._compile()
 
     def _compile(self) -> None:
         jobs = self.jobs
         names = [each.name for each in jobs]
-        lanes = bytes(LOOP if is_async(each.fn) else THREADS for each in jobs)
         self.fns: list[Callable[..., Any]] = [each.fn for each in jobs]
+        lanes = bytearray(LOOP if is_async(each.fn) else THREADS for each in jobs)
+        self._send_away(lanes)
         self.forms = bytearray(len(jobs))
         self.wirings: list[Wiring | None] = [None] * len(jobs)
         # What is read of a job is not kept: a million small objects at once, and the garbage
         # collector looks at all of them, and at the jobs, again and again.
-        self.plan = Plan(names, self._read(names), lanes)
+        self.plan = Plan(names, self._read(names), bytes(lanes))
         self.has_async, self.has_sync = LOOP in lanes, THREADS in lanes
         self.whens = {i: each.when for i, each in enumerate(jobs) if each.when is not None}
         self.policies = {
-            i: Compiled(each.name, each.fn, each.policy, self.limits)
+            i: Compiled(each.name, self.fns[i], each.policy, self.limits)
             for i, each in enumerate(jobs)
             if each.policy is not None
         }
-        self.uses_threads = self.has_sync or bool(self.policies)
+        self.uses_threads = self.has_sync or bool(self.policies) or self.backend is not None
         self._wire()
+
+    def _send_away(self, lanes: bytearray) -> None:
+        """Say which jobs run elsewhere, and how."""
+        mine, chosen = None, self.backend
+        for i, each in enumerate(self.jobs):
+            if each.backend is not None and self._choose is not None:
+                backend = self._choose(each.backend)
+            else:
+                backend = None if chosen is None or _stays(each.fn) else chosen
+            if backend is None:
+                continue
+            if mine is not None and backend is not mine:
+                raise BackendError(
+                    f"job {each.name!r} wants to run on {backend.name}, and others of its manager "
+                    f"on {mine.name}; one manager has one backend beside threads"
+                )
+            mine = backend
+            if each.policy is None and each.when is None:
+                lanes[i] = AWAY
+            else:
+                lanes[i] = LOOP
+                self.fns[i] = self.aways[i] = backend.away(each.name, each.fn)
+        self.backend = mine
 
     def _read(self, names: list[str]) -> Iterator[list[str]]:
         """Read the signatures of all jobs, one by one; give the needs of each.
@@ -129,10 +177,11 @@ class Program:
             if not wires:
                 yield [*each.after]
                 continue
-            key = id(each.fn), *wires
+            fn = self.fns[i]
+            key = id(fn), *wires
             wiring = known.get(key)
             if wiring is None:
-                wiring = known[key] = Wiring(each.fn, list(wires), signature.nargs)
+                wiring = known[key] = Wiring(fn, list(wires), signature.nargs)
             self.wirings[i] = wiring
             wanted = [wires[arg] for arg in wiring.names]
             if len(wanted) > 1 and len(set(wanted)) < len(wanted):
@@ -197,6 +246,11 @@ class Program:
                 took = 0.0 if start is None or end is None else end - start
                 ahead[i] = took + max((ahead[j] for j in self.plan.dependents(i)), default=0.0)
         self.order = sorted(range(self.plan.size), key=lambda i: -ahead[i])
+
+
+def _stays(fn: Any) -> bool:
+    """Return whether a job is a manager, whose own jobs go away if they want to."""
+    return bool(getattr(getattr(fn, "__self__", None), "_stays_here", False))
 
 
 def checked_limit(owner: str, limit: object) -> int | None:

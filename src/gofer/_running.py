@@ -92,6 +92,9 @@ class RunExecution(Execution):
             return self._perform(i, skipped=bool(skipped))
         if skipped:
             raise Skip
+        if i in program.aways:
+            fn, args, named = self.bound(i, self.ctx)
+            return fn(*args, **named)
         nargs = form & 3
         wiring = program.wirings[i]
         if wiring is None:
@@ -119,7 +122,17 @@ class RunExecution(Execution):
         wiring = program.wirings[i]
         if wiring is not None:
             named = dict(zip(wiring.names, program.pick(i, self.results), strict=True))
-        return self.fns[i], args, named
+        fn = self.fns[i]
+        if i in program.aways:
+            fn = program.aways[i].of(self, i, ctx)
+        return fn, args, named
+
+    def parcel(self, i: int) -> tuple[Any, int, tuple[Any, ...], dict[str, Any]]:
+        fn, args, named = self.bound(i, self.ctx)
+        return fn, len(args), (), named
+
+    def went(self, i: int, label: str) -> None:
+        self.threads[i] = label
 
     def keep(self, i: int, result: Any) -> None:
         self.results[i] = result

@@ -9,6 +9,7 @@ the manager has a job of that name.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 
 from gofer.errors import JobDefinitionError
@@ -177,6 +178,15 @@ def _read_signature(fn: Any, name: str) -> _Read:
         [p.name for p in keyword if p.default is not p.empty],
         flags,
     )
+
+
+def named(thing: Any) -> Any:
+    """Return what stands where a function or a job says that it is defined, or None."""
+    module, name = getattr(thing, "__module__", None), getattr(thing, "__qualname__", None)
+    found: Any = sys.modules.get(module) if isinstance(module, str) else None
+    for part in name.split(".") if isinstance(name, str) else [""]:
+        found = getattr(found, part, None)
+    return found
 
 
 def _refuse_wire(name: str, arg: str, known: set[str]) -> None:

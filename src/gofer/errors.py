@@ -139,6 +139,10 @@ class JobDefinitionError(PlanError, TypeError):
         return f"job {self.job!r}: {self.reason}"
 
 
+class BackendError(PlanError):
+    """A backend is none, or cannot be what is asked of it; the message has the way out."""
+
+
 class LimitError(PlanError):
     """A limit is not a whole number of at least 1.
 
@@ -324,6 +328,114 @@ class JobPanic(GoferError):
 
     def __str__(self) -> str:
         return f"job {self.job!r} panicked: {self.reason}"
+
+
+class JobCrashed(JobPanic):
+    """The process that ran a job died, or was lost with its machine.
+
+    Attributes:
+        worker: Which one: ``process 4711``, or the address of a cluster's worker.
+        exitcode: What it exited with, or None where nobody knows, or a signal killed it.
+        signal: The name of the signal that killed it, such as ``SIGSEGV``, or None.
+        stack: Where it stood, as ``faulthandler`` wrote it; empty if it wrote nothing.
+    """
+
+    def __init__(
+        self,
+        job: str,
+        worker: str,
+        exitcode: int | None = None,
+        signal: str | None = None,
+        stack: str = "",
+    ) -> None:
+        Exception.__init__(self, job, worker, exitcode, signal, stack)
+        self.job, self.worker, self.exitcode = job, worker, exitcode
+        self.signal, self.stack = signal, stack
+
+    @property
+    def reason(self) -> str:  # type: ignore[override]
+        """How the worker ended, in words."""
+        if self.signal is not None:
+            memory = ", perhaps for lack of memory" if self.signal == "SIGKILL" else ""
+            return f"its worker, {self.worker}, was killed by {self.signal}{memory}"
+        how = "is gone" if self.exitcode is None else f"exited with {self.exitcode}"
+        return f"its worker, {self.worker}, {how}"
+
+    def __str__(self) -> str:
+        stack = f"\n{self.stack.rstrip()}" if self.stack else ""
+        return f"job {self.job!r} crashed: {self.reason}{stack}"
+
+
+class NotPicklable(GoferError, TypeError):
+    """Something that should travel to another process, or back, does not pickle.
+
+    Attributes:
+        job: The job's name.
+        what: What it is to the job, down to the part that does not pickle.
+        kind: The name of that part's type.
+        reason: What pickle says.
+    """
+
+    def __init__(self, job: str, what: str, kind: str, reason: str) -> None:
+        super().__init__(job, what, kind, reason)
+        self.job, self.what, self.kind, self.reason = job, what, kind, reason
+
+    def __str__(self) -> str:
+        return (
+            f"job {self.job!r} runs in another process, and {self.what} does not travel: "
+            f"{self.kind} does not pickle ({self.reason})"
+        )
+
+
+class ParamIsCopy(GoferError, AttributeError):
+    """A job in another process wrote to the param, where nobody would ever see it.
+
+    Attributes:
+        job: The job's name.
+        path: What it wrote, such as ``param.rows``.
+    """
+
+    def __init__(self, job: str, path: str) -> None:
+        super().__init__(job, path)
+        self.job, self.path = job, path
+
+    def __str__(self) -> str:
+        return (
+            f"job {self.job!r} wrote to {self.path}, but it runs in another process, where the "
+            f"param is a copy; return the value instead: a job that needs {self.job!r}, or the "
+            f"caller, can write it"
+        )
+
+
+class RemoteError(GoferError):
+    """Stands for an exception of another process that could not be pickled, or not be rebuilt.
+
+    Attributes:
+        kind: The name of its type.
+        text: The type's name and the text of the original.
+    """
+
+    def __init__(self, kind: str, text: str) -> None:
+        super().__init__(kind, text)
+        self.kind, self.text = kind, text
+
+    def __str__(self) -> str:
+        return self.text
+
+
+class WorkerFailed(GoferError, RuntimeError):
+    """No worker process could be started, or it ended before it could take a job.
+
+    Attributes:
+        reason: Why, and what to do.
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return self.reason
 
 
 class NotAwaitedError(GoferError, TypeError):

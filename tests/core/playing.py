@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from gofer._core.intake import Intake
-from gofer._core.lanes import LOOP, NOTHING, THREADS, Lanes
+from gofer._core.lanes import AWAY, LOOP, NOTHING, THREADS, Lanes
 from gofer._core.plan import Plan
 from gofer._core.schedule import Schedule
 from gofer._core.states import (
@@ -35,6 +35,8 @@ UNHAPPY = ([FAILED], [SKIPPED], [FAILED, SKIPPED], sorted(OUTCOMES))
 """How those jobs of a game may end that do not end like most."""
 
 LIMITS = (None, 1, 2, 3, 8)
+
+LANES = (THREADS, LOOP, AWAY)
 
 NO_OUTCOMES = (WAITING, READY, RUNNING, -1, 8, 99)
 
@@ -127,8 +129,9 @@ class Game:
             self.go_on()
         for _ in range(3):  # nothing moves any more, whatever is tried
             self.nonsense()
-        assert self.core.take(THREADS, 9.0) == self.core.take(LOOP, 9.0) == NOTHING
-        assert self.core.take_many(LOOP, 9.0, 2) == []
+        for lane in LANES:
+            assert self.core.take(lane, 9.0) == NOTHING
+        assert self.core.take_many(LOOP, 9.0, 2) == self.core.take_many(AWAY, 9.0, 2) == []
         assert not self.core.wants()
         self.compare()
 
@@ -141,10 +144,12 @@ class Game:
             self.cancel()
         elif kind == 16:
             self.ask_for_a_thread()
+        elif kind == 15:
+            self.begin()
         elif kind >= 8 and self.reference.running:
             self.end(self.one_of(self.reference.running), self.outcome(), kind % 4)
         else:
-            self.take(kind % 2)
+            self.take(kind % 3)
 
     def go_on(self) -> None:
         """Make a move that leads towards the end."""
@@ -157,25 +162,25 @@ class Game:
             self.take(self.reference.lanes[self.one_of(starts)])
 
     def take(self, lane: int) -> None:
-        if lane == LOOP and self.choose(4) == 3:
-            self.take_many(self.choose(4))
+        if lane != THREADS and self.choose(4) == 3:
+            self.take_many(lane, self.choose(4))
             return
         expected = self.reference.take(lane, self.now)
         assert self.core.take(lane, self.now) == expected
         assert self.twin.take(lane, self.now) == expected
         self.compare()
 
-    def take_many(self, most: int) -> None:
-        expected = [self.reference.take(LOOP, self.now) for _ in range(most)]
+    def take_many(self, lane: int, most: int) -> None:
+        expected = [self.reference.take(lane, self.now) for _ in range(most)]
         taken = [i for i in expected if i != NOTHING]
-        assert self.core.take_many(LOOP, self.now, most) == taken
+        assert self.core.take_many(lane, self.now, most) == taken
         for i in expected:
-            assert self.twin.take(LOOP, self.now) == i
+            assert self.twin.take(lane, self.now) == i
         self.compare()
 
     def end(self, i: int, outcome: int, how: int) -> None:
         """End a job, and take the next of a lane in the same breath, or not."""
-        lane = self.choose(2)
+        lane = self.choose(3)
         self.reference.ended(i, outcome, self.now)
         self.twin.ended(i, outcome, self.now)
         self.saw()
@@ -199,6 +204,15 @@ class Game:
         assert answer in (NOTHING, expected)
         assert answer != NOTHING or everything(self.core) == before
         return answer != NOTHING
+
+    def begin(self) -> None:
+        """Have a job begin later than it was taken."""
+        if self.reference.running:
+            i = self.one_of(self.reference.running)
+            self.reference.started_at[i] = self.now
+            self.core.began(i, self.now)
+            self.twin.began(i, self.now)
+            self.compare()
 
     def cancel(self) -> None:
         self.reference.stopped = True
@@ -242,7 +256,8 @@ class Game:
             assert core.unfinished == reference.unfinished
             assert core.finished == self.reference.finished
             starts = reference.may_start()
-            for lane in (0, 1):
+            assert core.calls == any(reference.lanes[i] != THREADS for i in starts)
+            for lane in LANES:
                 here = [i for i in starts if reference.lanes[i] == lane]
                 assert core.has_ready(lane) == bool(here)
                 if here:
@@ -259,7 +274,7 @@ class RunGame(Game):
     def __init__(self, choose: Choose, size: int) -> None:
         super().__init__(choose, size)
         needs = random_needs(size, choose)
-        lanes = [choose(2) for _ in range(size)]
+        lanes = [choose(3) for _ in range(size)]
         plan = plan_of(needs, lanes)
         only = order = None
         if choose(3) == 2:
@@ -310,7 +325,7 @@ class GroupGame(Game):
         elif self.choose(20) == 19:
             self.close()
         else:
-            lane = self.choose(2)
+            lane = self.choose(3)
             expected = self.reference.added(lane)
             assert self.core.added(lane) == self.twin.added(lane) == expected
             self.compare()

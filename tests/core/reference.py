@@ -22,7 +22,7 @@ NOTHING = -1
 
 
 class Lines:
-    """Two lines of jobs at one counter: what the graph and the group have in common."""
+    """Three lines of jobs at one counter: what the graph and the group have in common."""
 
     def __init__(self, limit: int | None, fail_fast: bool) -> None:
         self.limit = float("inf") if limit is None else limit
@@ -42,12 +42,12 @@ class Lines:
         raise NotImplementedError
 
     def may_start(self) -> set[int]:
-        """Return what may be taken now: the first of each lane, or of both if one place is left."""
+        """Return what may be taken now: the first of each lane, or of all if one place is left."""
         free = self.limit - len(self.running)
         if self.stopped or free < 1:
             return set()
         ready = self.ready()
-        lanes = [{i for i in ready if self.lanes[i] == lane} for lane in (0, 1)]
+        lanes = [{i for i in ready if self.lanes[i] == lane} for lane in (0, 1, 2)]
         return {
             min(each, key=lambda i: self.ranks[i])
             for each in ([ready] if free == 1 else lanes)

@@ -56,7 +56,7 @@ def test_a_plan_speaks_of_jobs_by_their_place_in_the_order_given() -> None:
     assert plan.needs == [(1, 2), (), (1,)]
     assert plan.need_counts == [2, 0, 1]
     assert plan.signals == [(), (0, 2), (0,)]
-    assert plan.roots == ([], [1])
+    assert plan.roots == ([], [1], [])
     assert list(plan.first_states) == [WAITING, READY, WAITING]
     assert plan.layers() == [[1], [2], [0]]
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 
-from gofer._core.lanes import LAST, LOOP, NOTHING, THREADS, Lanes
+from gofer._core.lanes import LAST, NOTHING, THREADS, Lanes
 from gofer._core.states import LETS_DEPENDENTS_START, OUTCOMES, named
 from gofer.errors import InvalidTransition
 
@@ -32,24 +32,23 @@ class Intake(Lanes):
         self.came = 0
         self.closed = False
         self.started_at: dict[int, float] = {}
-        self._queues: tuple[deque[int], deque[int]] = (deque(), deque())
+        self._queues: tuple[deque[int], ...] = (deque(), deque(), deque())
 
     @property
     def finished(self) -> bool:
         """Whether nothing runs and nothing can start any more."""
         if self.running:
             return False
-        return self.stopped or (self.closed and not self._queues[0] and not self._queues[1])
+        return self.stopped or (self.closed and not any(self._queues))
 
     @property
     def unfinished(self) -> bool:
         """Whether there are jobs that have not ended, or more may come."""
-        return bool(self.running or self._queues[0] or self._queues[1] or not self.closed)
+        return bool(self.running or any(self._queues) or not self.closed)
 
     def admits(self) -> bool:
         """Return whether one more job would find a place at once."""
-        waiting = len(self._queues[THREADS]) + len(self._queues[LOOP])
-        return self.running + waiting < self.limit
+        return self.running + sum(map(len, self._queues)) < self.limit
 
     def added(self, lane: int) -> int:
         """Note that a job has come; return its number, which was ``came`` before.
@@ -123,7 +122,7 @@ class Intake(Lanes):
     def check(self) -> None:
         """Verify every invariant. For tests."""
         assert self.running == len(self.started_at) <= self.limit
-        waiting = [*self._queues[THREADS], *self._queues[LOOP]]
+        waiting = [i for queue in self._queues for i in queue]
         assert len(set(waiting)) == len(waiting)
         assert not set(waiting) & set(self.started_at)
         assert all(i < self.came for i in [*waiting, *self.started_at, *self.failures])

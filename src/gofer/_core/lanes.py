@@ -1,4 +1,4 @@
-"""What a run's schedule and a group's intake have in common: two lanes, one limit, one stop.
+"""What a run's schedule and a group's intake have in common: three lanes, one limit, one stop.
 
 The drivers in ``backends`` know this class alone, so that a thread or a loop serves a fixed
 graph and a growing group with the same code. Nothing here is thread safe: the driver holds its
@@ -9,21 +9,28 @@ from __future__ import annotations
 
 from gofer._core.states import FAILED
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
 NOTHING = -1
 """What ``take`` answers when no job may start."""
 
-THREADS, LOOP = 0, 1
-"""The lanes: which world runs a job. A sync job goes to a thread, an async one to the loop."""
+THREADS, LOOP, AWAY = 0, 1, 2
+"""The lanes: which world runs a job. A sync job goes to a thread, an async one to the loop, and one
+with a backend of another process, of any kind, goes away."""
+
+_OTHERS = ((LOOP, AWAY), (THREADS, AWAY), (THREADS, LOOP))
 
 LAST = float("inf")
 """The ``head`` of a lane in which nothing is ready."""
 
 
 class Lanes:
-    """Ready jobs in two lanes, how many run, and whether the run has stopped.
+    """Ready jobs in lanes, how many run, and whether the run has stopped.
 
     Attributes:
-        limit: How many jobs may run at once, of both lanes together.
+        limit: How many jobs may run at once, of all lanes together.
         fail_fast: Whether the first failure stops the run.
         running: How many jobs run now.
         failures: The jobs that failed, in the order in which they were told.
@@ -34,6 +41,8 @@ class Lanes:
         stopped: Whether nothing may start any more. It never becomes false again.
         waking: Whether a thread has been woken that has not arrived yet (see ``wants``).
     """
+
+    started_at: Any
 
     __slots__ = (
         "cut",
@@ -84,7 +93,7 @@ class Lanes:
         raise NotImplementedError
 
     def take_many(self, lane: int, at: float, most: int) -> list[int]:
-        """Start up to ``most`` ready jobs of the lane LOOP; return their indices."""
+        """Start up to ``most`` ready jobs of a lane, not THREADS; return their indices."""
         taken: list[int] = []
         while len(taken) < most and (i := self.take(lane, at)) != NOTHING:
             taken.append(i)
@@ -118,15 +127,28 @@ class Lanes:
     def has_ready(self, lane: int) -> bool:
         """Return whether ``take`` would answer with a job.
 
-        The last free place belongs to whoever is first over both lanes, so that neither lane
-        starves the other.
+        The last free place belongs to whoever is first over all lanes, so that none starves.
         """
         if self.stopped or self.running >= self.limit:
             return False
         head = self.head(lane)
-        if self.running + 1 == self.limit and self.head(1 - lane) < head:
+        if self.running + 1 == self.limit and self._head_beside(lane) < head:
             return False
         return head < LAST
+
+    def _head_beside(self, lane: int) -> float:
+        """Return the rank of the first ready job of the other lanes."""
+        one, other = _OTHERS[lane]
+        return min(self.head(one), self.head(other))
+
+    @property
+    def calls(self) -> bool:
+        """Whether ``take`` would answer with a job for another world than threads."""
+        return self.has_ready(LOOP) or self.has_ready(AWAY)
+
+    def began(self, i: int, at: float) -> None:
+        """Note when a job that runs has really begun: it was taken before, and had a way to go."""
+        self.started_at[i] = at
 
     def wants(self) -> bool:
         """Return whether one more thread should be woken now, and note that it will be.

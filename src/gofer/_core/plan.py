@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from gofer._core.lanes import LOOP, THREADS
 from gofer._core.states import READY, WAITING
 from gofer.errors import (
     CycleError,
@@ -82,7 +81,7 @@ class Plan:
         self.first_states = bytearray(WAITING if count else READY for count in self.need_counts)
         self.roots = self._roots()
         self._layers: list[list[int]] | None = None
-        if len(self.roots[THREADS]) + len(self.roots[LOOP]) < self.size:
+        if sum(map(len, self.roots)) < self.size:
             self.layers()  # finds a circle, if there is one
 
     def _indices(self, i: int, wanted: Sequence[str]) -> tuple[int, ...]:
@@ -133,8 +132,8 @@ class Plan:
             found += self.gates.get(gate, ())
         return sorted(found)
 
-    def _roots(self) -> tuple[list[int], list[int]]:
-        roots: tuple[list[int], list[int]] = ([], [])
+    def _roots(self) -> tuple[list[int], list[int], list[int]]:
+        roots: tuple[list[int], list[int], list[int]] = ([], [], [])
         for i, count in enumerate(self.need_counts):
             if not count:
                 roots[self.lanes[i]].append(i)

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from heapq import heappop, heappush
 
-from gofer._core.lanes import LAST, LOOP, NOTHING, THREADS, Lanes
+from gofer._core.lanes import AWAY, LAST, LOOP, NOTHING, THREADS, Lanes
 from gofer._core.plan import Plan
 from gofer._core.states import (
     FAILED,
@@ -94,10 +94,10 @@ class Schedule(Lanes):
             self._ranks = ranks = [0] * size
             for rank, i in enumerate(order):
                 ranks[i] = rank
-            threads, loop = (sorted([ranks[i] for i in lane]) for lane in roots)
-            roots = threads, loop
-        self._first = (roots[THREADS][::-1], roots[LOOP][::-1])
-        self._later: tuple[list[int], list[int]] = ([], [])
+            threads, loop, away = (sorted([ranks[i] for i in lane]) for lane in roots)
+            roots = threads, loop, away
+        self._first = (roots[THREADS][::-1], roots[LOOP][::-1], roots[AWAY][::-1])
+        self._later: tuple[list[int], list[int], list[int]] = ([], [], [])
         if only is not None:
             self._leave_out(only)
 
@@ -146,14 +146,14 @@ class Schedule(Lanes):
             return False
         if not self._first[lane] and not self._later[lane]:
             return False
-        return self.running + 1 < self.limit or self.head(lane) < self.head(1 - lane)
+        return self.running + 1 < self.limit or self.head(lane) < self._head_beside(lane)
 
     def take(self, lane: int, at: float) -> int:
         """Start the next ready job of a lane: return its index, or NOTHING."""
         running = self.running
         if self.stopped or running >= self.limit:
             return NOTHING
-        if running + 1 == self.limit and self.head(1 - lane) < self.head(lane):
+        if running + 1 == self.limit and self._head_beside(lane) < self.head(lane):
             return NOTHING
         i = self._pop(lane)
         if i != NOTHING:
@@ -163,7 +163,7 @@ class Schedule(Lanes):
         return i
 
     def take_many(self, lane: int, at: float, most: int) -> list[int]:
-        """Start up to ``most`` ready jobs of the lane LOOP; return their indices.
+        """Start up to ``most`` ready jobs of a lane, not THREADS; return their indices.
 
         Roots go the short way while the limit is far, which the tests compare with the long one.
         """
@@ -328,7 +328,7 @@ class Schedule(Lanes):
         """Verify every invariant, at O(jobs + needs). For tests."""
         states, plan = self.states, self.plan
         assert self.running == states.count(RUNNING) <= self.limit
-        for lane in (THREADS, LOOP):
+        for lane in (THREADS, LOOP, AWAY):
             queued = sorted([*self._first[lane], *self._later[lane]])
             assert [self._job(rank) for rank in queued] == [
                 i

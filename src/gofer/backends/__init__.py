@@ -2,9 +2,49 @@
 
 from __future__ import annotations
 
+from gofer.errors import BackendError, hint
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from typing import Any, Protocol
+
+    from gofer.backends._execution import Execution
+
+    class Port(Protocol):
+        """Where one run hands over the jobs that go away, and gets them back.
+
+        It takes ready jobs of the lane AWAY from the run's core, when it has room for them, and
+        books in the core how they ended.
+        """
+
+        loop: None
+
+        def post(self, *, force: bool = False) -> None:
+            """Look at the run: jobs are ready, or it was stopped. From any thread; never blocks."""
+
+        def frame_of(self, i: int) -> None:
+            """Return None: nothing of a job that went away can be seen here."""
+
+    class Backend(Protocol):
+        """A world that is not this process.
+
+        Attributes:
+            name: What messages call it.
+        """
+
+        name: str
+
+        def port(self, execution: Execution) -> Port:
+            """Serve a run."""
+
+else:
+
+    class Backend:
+        """A world that is not this process."""
+
+
+_HERE = ("thread", "threads")
+_PROCESSES = ("process", "processes")
 
 _loaded: list[Any] = []
 
@@ -20,3 +60,30 @@ def loop_backend() -> Any:
 
         _loaded.append(loop)
     return _loaded[0]
+
+
+def chosen(given: Any) -> Any:
+    """Return the backend that somebody means; None for threads and loops of this process.
+
+    Raises:
+        BackendError: It is none.
+    """
+    if given is None or given in _HERE:
+        return None
+    if isinstance(given, str):
+        if given in _PROCESSES:
+            from gofer.backends.processes import default
+
+            return default()
+        known = (*_HERE, *_PROCESSES)
+        from gofer._core.plan import nearest
+
+        raise BackendError(
+            f"there is no backend {given!r}{hint(nearest(given, known))}; write 'processes', "
+            f"'threads', or a backend such as DaskBackend(...)"
+        )
+    if hasattr(given, "port") and not isinstance(given, type):
+        return given
+    kind = given.__name__ if isinstance(given, type) else None
+    instead = f"write: backend={kind}()" if kind else f"got {given!r}"
+    raise BackendError(f"a backend is 'processes', 'threads' or a backend object; {instead}")

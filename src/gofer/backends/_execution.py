@@ -59,6 +59,7 @@ class Execution:
     """
 
     name_of: Callable[[int], str]
+    param: Any
 
     __slots__ = (
         "_deaf",
@@ -142,8 +143,20 @@ class Execution:
         """Call an async job; return what is to be awaited."""
         raise NotImplementedError
 
+    def parcel(self, i: int) -> tuple[Any, int, tuple[Any, ...], dict[str, Any]]:
+        """Return what a job that goes away calls.
+
+        Returns:
+            The function, how many of ``(ctx, param)`` it takes first, and the arguments after them.
+        """
+        raise NotImplementedError
+
+    def went(self, i: int, label: str) -> None:
+        """Note where a job went; ``label_of`` tells it."""
+        raise NotImplementedError
+
     def keep(self, i: int, result: Any) -> None:
-        """Keep the result of an async job."""
+        """Keep the result of a job that ran on the loop, or went away."""
         raise NotImplementedError
 
     def label_of(self, i: int) -> str | None:
@@ -247,6 +260,8 @@ class Execution:
             if call.is_of(i):
                 return call.place()  # type: ignore[no-any-return]
         label, lane = self.label_of(i), self.lane
+        if label is not None and label.startswith("process "):
+            return None
         if label == "loop":
             return place_of(None if lane is None else lane.frame_of(i))
         ident = self.caller if label is None else IDENTS.get(label, self.caller)

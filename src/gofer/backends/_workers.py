@@ -17,7 +17,7 @@ import threading
 from itertools import count
 
 from gofer import _parts
-from gofer._core.lanes import LOOP, NOTHING, THREADS
+from gofer._core.lanes import NOTHING, THREADS
 from gofer.backends._execution import Execution
 from gofer.backends._frames import IDENTS
 from gofer.backends.threads import work
@@ -147,7 +147,7 @@ def _refused(execution: Execution, error: BaseException) -> None:
         with execution.lock:
             core.waking = False
             lane = execution.lane
-            post = lane is not None and core.has_ready(LOOP)
+            post = lane is not None and core.calls
             at = _parts.clock() - execution.start
             i = NOTHING if core.running else core.take(THREADS, at)
         if post:

@@ -21,11 +21,15 @@ from types import FrameType
 from typing import Any
 
 from gofer import _parts
-from gofer._core.lanes import LOOP
+from gofer._core.lanes import AWAY, LOOP
 from gofer._core.states import FAILED, NOT_STARTED, SUCCEEDED
 from gofer.backends._execution import Execution
 from gofer.backends._frames import ENGINE
 from gofer.backends._interrupt import is_default
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from gofer.backends import Port
 
 _IS_EAGER = sys.version_info >= (3, 12)
 
@@ -50,10 +54,16 @@ class Lane:
         "execution",
         "loop",
         "on_stop",
+        "port",
     )
 
     def __init__(
-        self, execution: Execution, loop: asyncio.AbstractEventLoop, *, mixed: bool = True
+        self,
+        execution: Execution,
+        loop: asyncio.AbstractEventLoop,
+        *,
+        mixed: bool = True,
+        port: Port | None = None,
     ) -> None:
         """Serve a run on a loop.
 
@@ -61,7 +71,9 @@ class Lane:
             execution: The run.
             loop: The loop.
             mixed: Whether there may be sync jobs, too, for which threads are to be woken.
+            port: Where the jobs go that run elsewhere, if there are any.
         """
+        self.port = port
         self.execution, self.loop = execution, loop
         self._next: list[int] = []  # taken, and to be started by the pump that is going on
         self._mixed = mixed
@@ -81,6 +93,8 @@ class Lane:
         Args:
             force: Do it even if a look is due already: for changes made without the lock.
         """
+        if self.port is not None:
+            self.port.post(force=force)
         if (self._posted and not force) or self.execution.hurried:
             return
         self._posted = True
@@ -250,8 +264,11 @@ class Lane:
         with execution.lock:
             j = core.turn(i, outcome, LOOP, at)
             wake = self._mixed and not core.waking and core.wants()
+            away = self.port is not None and core.has_ready(AWAY)
         if wake:
             execution.wake()
+        if away and self.port is not None:
+            self.port.post()
         if failure is not None and core.fail_fast and core.first == i:
             ctx.cancel(failure)
         if execution.waiting:

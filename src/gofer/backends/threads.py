@@ -26,7 +26,7 @@ from __future__ import annotations
 import threading
 
 from gofer import _parts
-from gofer._core.lanes import LOOP, NOTHING, THREADS
+from gofer._core.lanes import NOTHING, THREADS
 from gofer._core.states import CANCELLED, FAILED, SUCCEEDED
 from gofer.backends._execution import Execution
 from gofer.backends._frames import ENGINE, WAITS
@@ -76,7 +76,7 @@ def work(
         wake = i >= 0 and core.wants()
         # `pass_on` may have left the last free place to the loop, and counts on this look.
         lane = execution.lane
-        post = lane is not None and core.has_ready(LOOP)
+        post = lane is not None and core.calls
     desk.release()
     if post:
         lane.post()
@@ -116,7 +116,7 @@ def work(
                 i = turn(j, outcome, THREADS, at)
                 wake = not core.waking and core.wants()
                 finished = i < 0 and core.finished
-                post = lane is not None and core.has_ready(LOOP)
+                post = lane is not None and core.calls
             desk.release()
             if failure is not None:
                 if core.fail_fast and core.first == j:
@@ -160,7 +160,7 @@ def _clear_desk(execution: Execution) -> None:
                     core.ended(i, SUCCEEDED, at)
             wake, finished = core.wants(), core.finished
             lane = execution.lane
-            post = lane is not None and core.has_ready(LOOP)
+            post = lane is not None and core.calls
         if ask:
             desk.release()
         if execution.waiting:

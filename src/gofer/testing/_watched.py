@@ -69,7 +69,7 @@ def watched(manager: JobManager, record: Record) -> JobManager:
     made = copy.copy(manager)
     for name in ("execute", "aexecute"):  # a detector's
         vars(made).pop(name, None)
-    made._compiled = _watched(manager._program(), record)
+    made._compiled = {None: _watched(manager._program(), record)}
     manager._executed = True
     return made
 

@@ -1,0 +1,103 @@
+"""A param in another process is a copy: it can be read, and a write to it is an error.
+
+A write to an attribute is refused where it happens: the copy has another class while a job runs.
+What that does not see (``param.rows.append(x)``, a dict as param) is found when the job has ended,
+by comparing what the param pickles to.
+"""
+
+from __future__ import annotations
+
+import pickle
+from functools import cached_property
+
+from gofer.errors import ParamIsCopy
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+_PLAIN = (type(None), bool, int, float, complex, str, bytes, frozenset)
+
+
+class Copy:
+    """A param that has arrived; it serves any number of jobs, one after the other.
+
+    Attributes:
+        param: What jobs get.
+    """
+
+    def __init__(self, param: Any) -> None:
+        self.param = param
+        self._class = type(param)
+        self._guarded = _guarded(self._class) if not isinstance(param, _PLAIN) else None
+        self._before: dict[str, int] | None = None if isinstance(param, _PLAIN) else _prints(param)
+        self.job = ""
+
+    def lend(self, job: str) -> Any:
+        """Return the param for a job, by its name."""
+        self.job = job
+        if self._guarded is not None:
+            try:
+                object.__setattr__(self.param, "__class__", self._guarded)
+                _lent[id(self.param)] = self
+            except TypeError:  # its layout does not allow it
+                self._guarded = None
+        return self.param
+
+    def take_back(self) -> None:
+        """Note that the job has ended.
+
+        Raises:
+            ParamIsCopy: It has changed the copy, which is of no use any more.
+        """
+        if self._guarded is not None:
+            object.__setattr__(self.param, "__class__", self._class)
+            _lent.pop(id(self.param), None)
+        if self._before is not None:
+            after = _prints(self.param) or {}
+            for name in {**self._before, **after}:
+                if self._before.get(name) != after.get(name) and not self._is_cache(name):
+                    raise ParamIsCopy(self.job, f"param{name}")
+
+    def _is_cache(self, name: str) -> bool:
+        """Return whether an attribute is the value of a ``cached_property``: to read it writes."""
+        return isinstance(getattr(self._class, name.removeprefix("."), None), cached_property)
+
+
+_lent: dict[int, Copy] = {}
+_classes: dict[type, Any] = {}
+
+
+def _refuse(param: Any, name: str, _value: Any = None) -> None:
+    copy = _lent.get(id(param))
+    raise ParamIsCopy("?" if copy is None else copy.job, f"param.{name}")
+
+
+def _guarded(kind: type) -> Any:
+    """Return a class like this one whose objects refuse to be written; None if there can't be."""
+    if kind not in _classes:
+        body = {"__setattr__": _refuse, "__delattr__": _refuse, "__slots__": ()}
+        body |= {"__module__": kind.__module__, "__qualname__": kind.__qualname__}
+        try:
+            _classes[kind] = type(kind)(kind.__name__, (kind,), body)
+        except Exception:  # final, or its metaclass wants something
+            _classes[kind] = None
+    return _classes[kind]
+
+
+def _prints(param: Any) -> dict[str, int] | None:
+    """Return what each part of a param pickles to, as a hash; None where it does not pickle."""
+    try:
+        if isinstance(param, dict):
+            return {f"[{key!r}]": hash(pickle.dumps(value, 5)) for key, value in param.items()}
+        found = dict(getattr(param, "__dict__", None) or {})
+        for each in type(param).__mro__:
+            slots = each.__dict__.get("__slots__", ())
+            for name in (slots,) if isinstance(slots, str) else slots:
+                if hasattr(param, name):
+                    found.setdefault(name, getattr(param, name))
+        if not found or isinstance(param, (list, set, bytearray)):
+            return {"": hash(pickle.dumps(param, 5))}
+        return {f".{name}": hash(pickle.dumps(value, 5)) for name, value in found.items()}
+    except Exception:
+        return None
