@@ -18,7 +18,7 @@ settings.register_profile("here", deadline=None)
 settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True)
 settings.load_profile("ci" if os.environ.get("CI") else "here")
 
-STAYING = {"gofer:idle", "gofer:timer", "gofer:loop"}
+STAYING = {"gofer:idle", "gofer:timer", "gofer:loop", "gofer:processes"}
 """Gofer's own threads, shared by all runs: they may stay where they are daemons."""
 
 GRACE = 10.0

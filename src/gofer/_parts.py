@@ -7,6 +7,7 @@ a simulation can put its own in their place. Which ready job goes next is decide
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 import time
@@ -97,3 +98,15 @@ def report_unraisable(error: BaseException, message: str, where: object) -> None
         raise
     except BaseException:  # a hostile error, a closed stderr, a hook that raises
         return
+
+
+def start_process(command: list[str], **options: Any) -> Any:
+    """Start a process; return its ``subprocess.Popen``. Raise OSError where the system refuses."""
+    import subprocess
+
+    return subprocess.Popen(command, **options)
+
+
+def fork() -> int:
+    """Fork this process, which has no other thread; return 0 in the child."""
+    return os.fork()

@@ -10,6 +10,7 @@ import threading
 from collections import deque
 
 from gofer import _parts
+from gofer.errors import JobCrashed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -50,7 +51,8 @@ class Retry:
         attempts: How often it is tried in all, the first time included.
         on: What is worth another attempt: a type of exceptions or several; or a function of the
             exception that answers yes, no, or after how many seconds the service wants to be asked
-            again, which is obeyed to the letter. A panic is never retried.
+            again, which is obeyed to the letter. A panic is never retried, except for a
+            ``JobCrashed``, which always is, unless a function says no.
         wait_initial: Seconds; the longest wait after the first failure.
         wait_max: Seconds; no wait is longer, except where ``on`` says so.
         wait_jitter: None draws each wait between 0 and the longest ("full jitter"), so that many
@@ -111,7 +113,9 @@ class Retry:
             return None
         on: Any = self.on
         if isinstance(on, (type, tuple)):
-            answer = isinstance(error, on)
+            answer = isinstance(
+                error, (on, JobCrashed) if isinstance(on, type) else (*on, JobCrashed)
+            )
         else:
             answer = on(error)
         if answer is True:

@@ -260,6 +260,8 @@ class Game:
             for lane in LANES:
                 here = [i for i in starts if reference.lanes[i] == lane]
                 assert core.has_ready(lane) == bool(here)
+                ready = [i for i in reference.ready() if reference.lanes[i] == lane]
+                assert core.waiting(lane) == len(ready)
                 if here:
                     assert core.head(lane) == reference.ranks[here[0]]
         self.compare_more()

@@ -50,6 +50,10 @@ class Intake(Lanes):
         """Return whether one more job would find a place at once."""
         return self.running + sum(map(len, self._queues)) < self.limit
 
+    def waiting(self, lane: int) -> int:
+        """Return how many jobs of a lane are ready."""
+        return len(self._queues[lane])
+
     def added(self, lane: int) -> int:
         """Note that a job has come; return its number, which was ``came`` before.
 

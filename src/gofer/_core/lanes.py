@@ -88,6 +88,10 @@ class Lanes:
         """Return the rank of the ready job of a lane that goes first; infinity if there is none."""
         raise NotImplementedError
 
+    def waiting(self, lane: int) -> int:
+        """Return how many jobs of a lane are ready, whether they may be taken or not."""
+        raise NotImplementedError
+
     def take(self, lane: int, at: float) -> int:
         """Start the next ready job of a lane: return its index, or NOTHING."""
         raise NotImplementedError

@@ -110,6 +110,10 @@ class Schedule(Lanes):
             kept = [rank for rank in first if self._job(rank) in only]
             first[:] = kept
 
+    def waiting(self, lane: int) -> int:
+        """Return how many jobs of a lane are ready."""
+        return len(self._first[lane]) + len(self._later[lane])
+
     def _job(self, rank: int) -> int:
         return rank if self._by_rank is None else self._by_rank[rank]
 

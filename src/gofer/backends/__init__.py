@@ -18,6 +18,10 @@ if TYPE_CHECKING:
         """
 
         loop: None
+        port: Port  # itself
+
+        def close(self) -> None:
+            """Note that the run is over, or that nobody waits for it any more."""
 
         def post(self, *, force: bool = False) -> None:
             """Look at the run: jobs are ready, or it was stopped. From any thread; never blocks."""

@@ -308,6 +308,8 @@ class Execution:
         cut_short = self.interrupted
         if cut_short is None and self.core.cut_short and self.ctx.cancelled:
             cut_short = self.ctx._error()
+        if self.lane is not None and self.lane.port is not None:
+            self.lane.port.close()
         if self.core.waking:  # somebody is on the way still
             self.workers.dismiss(self)
         self._forget()

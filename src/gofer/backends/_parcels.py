@@ -9,6 +9,7 @@ from __future__ import annotations
 import pickle
 
 from gofer._signature import named
+from gofer.backends._main_module import described
 from gofer.errors import NotPicklable, describe
 
 TYPE_CHECKING = False
@@ -84,7 +85,7 @@ def pack(thing: Any) -> Parcel:
 
     try:
         data = pickle.dumps(thing, 5, buffer_callback=keep)
-        if _MAIN not in data or not _by_value():
+        if _MAIN not in data or any(described()) or not _by_value():
             return Parcel(data, buffers)
     except Exception:
         if not _by_value():

@@ -1,0 +1,177 @@
+"""One worker process, as its parent sees it: its socket, its journal, and the jobs that it has."""
+
+from __future__ import annotations
+
+import marshal
+import mmap
+import os
+import signal
+import socket
+import tempfile
+from collections import deque
+
+from gofer import _parts
+from gofer.backends import _letters, _main_module
+from gofer.backends._wire import Reader, Writer, framed
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
+    from gofer.backends._errands import Errand
+
+
+class Hand:
+    """A worker process.
+
+    Attributes:
+        pid: Its number, and that of its process group.
+        in_flight: Number -> errand, of what it has been given, in that order.
+        load: Seconds that these will probably take.
+        ready: Whether it has said that it is there.
+        leaving: Whether it is to be given nothing more.
+        news_at: When it was last heard of, or first given something after that.
+        asked: Whether it has been asked to give back what has not begun.
+        served: How many jobs it has been given.
+        known: Run -> numbers of the functions that it knows.
+        params: Run -> the param's pickle that it has.
+    """
+
+    def __init__(self, starter: Any, given: dict[str, Any]) -> None:
+        """Start one.
+
+        Args:
+            starter: What starts it; see ``_nursery``.
+            given: What makes it like this process.
+
+        Raises:
+            WorkerFailed: The system refuses.
+            OSError: There are no more descriptors.
+        """
+        ours, theirs = socket.socketpair()
+        life, self.life = os.pipe()
+        files = [tempfile.TemporaryFile(), tempfile.TemporaryFile()]  # noqa: SIM115  # kept
+        files[0].truncate(_letters.JOURNAL)
+        self._fault: Any = files[1]
+        self.journal = mmap.mmap(files[0].fileno(), _letters.JOURNAL)
+        fds = [theirs.fileno(), files[0].fileno(), files[1].fileno(), life]
+        try:
+            self.pid: int = starter.launch(fds)
+        except BaseException:
+            ours.close()
+            os.close(self.life)
+            files[1].close()
+            raise
+        finally:
+            theirs.close()
+            os.close(life)
+            files[0].close()
+        self.sock = ours
+        self.watch = _pidfd(self.pid)
+        self.reader = Reader(ours, socket.MSG_DONTWAIT)
+        self.writer = Writer(ours)
+        self.writer.put(framed(marshal.dumps(given)))
+        self.in_flight: dict[int, Errand] = {}
+        self.load = 0.0
+        self.ready = self.leaving = self.asked = False
+        self.blocked = False  # whether its socket takes no more for now
+        self.news_at = _parts.clock()
+        self.served = 0
+        self.known: dict[int, set[int]] = {}
+        self.params: dict[int, bytes] = {}
+        self.over: list[Any] = []
+        self.messages: list[Any] = []
+        self.buffers: list[Any] = []
+
+    @property
+    def current(self) -> int:
+        """The number of the job that it runs, or 0."""
+        return int(_letters.CURRENT.unpack_from(self.journal, 0)[0])
+
+    def say(self, *message: Any, buffers: Any = ()) -> None:
+        """Add a message to the next frame."""
+        self.messages.append(message)
+        self.buffers.extend(buffers)
+
+    def flush(self) -> None:
+        """Send what was said, as far as the socket takes it."""
+        if self.messages:
+            self.writer.put(framed(marshal.dumps(self.over + self.messages), self.buffers))
+            self.over, self.messages, self.buffers = [], [], []
+        try:
+            self.blocked = not self.writer.flush()
+        except OSError:  # it is dead; the reader will see it
+            self.blocked = False
+
+    def forget(self, run: int) -> None:
+        """Have it forget a run, when it is next told something."""
+        if self.known.pop(run, None) is not None:
+            self.params.pop(run, None)
+            self.over.append((_letters.FORGET, run))
+
+    def unsent(self) -> Iterator[tuple[Any, ...]]:
+        """Give the replies that a dead worker wrote down and did not send."""
+        count = _letters.COUNT.unpack_from(self.journal, _letters.COUNT_AT)[0]
+        body = self.journal[_letters.REPLIES_AT : _letters.REPLIES_AT + count]
+        for reply, _ in replies(body, deque()):
+            yield reply
+
+    def kill(self, signum: int) -> None:
+        """Send a signal to it and to all that it has started."""
+        try:
+            os.killpg(self.pid, signum)
+        except (ProcessLookupError, PermissionError):
+            return
+
+    def stack(self) -> str:
+        """Return what ``faulthandler`` wrote when it died."""
+        self._fault.seek(0)
+        return str(self._fault.read().decode("utf-8", "replace"))
+
+    def close(self, *, and_kill: bool = False) -> None:
+        """Let go of it: it ends by itself, when it sees that."""
+        if and_kill:
+            self.kill(signal.SIGKILL)
+        self.sock.close()
+        os.close(self.life)
+        if self.watch is not None:
+            os.close(self.watch)
+        self._fault.close()
+        self.journal.close()
+
+
+def replies(body: bytes, buffers: deque[Any]) -> Iterator[tuple[tuple[Any, ...], list[Any]]]:
+    """Give the replies in a frame, each with its buffers."""
+    at = 0
+    while at < len(body):
+        (length,) = _letters.LENGTH.unpack_from(body, at)
+        at += _letters.LENGTH.size
+        reply = marshal.loads(body[at : at + length])
+        at += length
+        yield reply, [buffers.popleft() for _ in range(reply[5])] if reply[5] else []
+
+
+def _pidfd(pid: int) -> int | None:
+    """Return a descriptor that can be read when a process has ended; None where there is none."""
+    try:
+        return os.pidfd_open(pid)
+    except (AttributeError, OSError):
+        return None
+
+
+def like_this_one(memory: int | None) -> dict[str, Any]:
+    """Return what makes a worker like this process, as far as jobs can see."""
+    import sys
+
+    try:
+        directory = os.getcwd()
+    except OSError:  # it has been removed
+        directory = "/"
+    return {
+        "path": [str(each) for each in sys.path],
+        "argv": [str(each) for each in sys.argv],
+        "directory": directory,
+        "main": _main_module.described(),
+        "memory": memory,
+    }

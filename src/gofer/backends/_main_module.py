@@ -1,0 +1,114 @@
+"""The parent's ``__main__`` in a worker: it is loaded when a pickle names it, and not before.
+
+A script that executes a manager without an ``if __name__ == "__main__":`` would execute it once
+more in each worker. So the script is run under another name, and only as far as its first use of
+processes: what it has defined by then is there. It runs in a thread of its own, which waits there
+for ever, so that neither its ``except`` nor its ``finally`` blocks do anything.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+
+from gofer import _parts
+from gofer.errors import WorkerFailed
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from gofer.backends._parcels import Parcel
+
+NAME = "__mp_main__"
+"""What the script is called in a worker; multiprocessing calls it so, too."""
+
+known: tuple[str | None, str | None] | None = None
+"""(module name, path) of the parent's main module, in a worker; None in a parent."""
+
+_loading: list[Any] = []
+"""The thread that runs the script, and what it sets when it has come far enough."""
+
+
+def described() -> tuple[str | None, str | None]:
+    """Return a module name or a path, from which a worker can load this process's main module.
+
+    Both are None for a notebook, an interactive session, and what is piped into Python.
+    """
+    main = sys.modules.get("__main__")
+    name = getattr(getattr(main, "__spec__", None), "name", None)
+    path = getattr(main, "__file__", None)
+    if path is not None and not os.path.isfile(path):
+        path = None
+    sys.modules.setdefault(NAME, main)  # type: ignore[arg-type]  # results name it like this
+    return name, path
+
+
+def stop_here() -> None:
+    """Do nothing, except in a worker that loads the parent's script: that has come far enough."""
+    if _loading and _loading[0] is threading.current_thread():
+        _loading[1].set()
+        while True:
+            threading.Event().wait()
+
+
+def opened(parcel: Parcel) -> Any:
+    """Open a parcel in a worker; load the parent's main module first if the pickle names it.
+
+    Raises:
+        WorkerFailed: The parent's main module cannot be loaded, or not far enough.
+    """
+    if b"__main__" not in parcel.data or b"cloudpickle" in parcel.data or known is None:
+        return parcel.open()
+    if NAME not in sys.modules:
+        _load(*known)
+    try:
+        return parcel.open()
+    except AttributeError as error:
+        raise WorkerFailed(
+            f"{error}: a worker process runs the script as far as its first use of processes; "
+            f"define it above that, or put what executes jobs under "
+            f"`if __name__ == '__main__':`"
+        ) from error
+
+
+def _load(name: str | None, path: str | None) -> None:
+    from types import ModuleType
+
+    main = ModuleType(NAME)
+    code: Any
+    if name is not None:
+        from importlib.util import find_spec
+
+        spec: Any = find_spec(name)
+        code, main.__file__ = spec.loader.get_code(spec.name), spec.origin
+        main.__package__ = spec.parent
+    elif path is not None:
+        with open(path, "rb") as file:
+            code = compile(file.read(), path, "exec", dont_inherit=True)
+        main.__file__ = path
+    else:
+        raise WorkerFailed(
+            "what a notebook or an interactive session defines travels by cloudpickle alone: "
+            "pip install 'gofer[process]'"
+        )
+    own = sys.modules["__main__"]
+    sys.modules[NAME] = sys.modules["__main__"] = main
+    reached = threading.Event()
+    errors: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            exec(code, main.__dict__)
+        except BaseException as error:
+            errors.append(error)
+        reached.set()
+
+    _loading[:] = [threading.Thread(target=run, name="gofer:script", daemon=True), reached]
+    _parts.start_thread(_loading[0])
+    reached.wait()
+    if errors:
+        del sys.modules[NAME]
+        sys.modules["__main__"] = own
+        raise errors[0]
