@@ -94,6 +94,42 @@ EXAMPLES: list[tuple[BaseException, dict[str, Any], str]] = [
         "manager 'page': limit must be a whole number of at least 1, or None for no limit; got 0",
     ),
     (
+        errors.BackendError("there is no backend 'proces'"),
+        {"args": ("there is no backend 'proces'",)},
+        "there is no backend 'proces'",
+    ),
+    (
+        errors.JobCrashed("tips", "process 47", None, "SIGSEGV", "Stack\n  in tips\n"),
+        {"job": "tips", "worker": "process 47", "exitcode": None, "signal": "SIGSEGV"},
+        "job 'tips' crashed: its worker, process 47, was killed by SIGSEGV\nStack\n  in tips",
+    ),
+    (
+        errors.NotPicklable("tips", "its argument 'client'.lock", "lock", "TypeError: cannot"),
+        {"job": "tips", "what": "its argument 'client'.lock", "kind": "lock"},
+        (
+            "job 'tips' runs in another process, and its argument 'client'.lock does not travel: "
+            "lock does not pickle (TypeError: cannot)"
+        ),
+    ),
+    (
+        errors.ParamIsCopy("tips", "param.rows"),
+        {"job": "tips", "path": "param.rows"},
+        (
+            "job 'tips' wrote to param.rows, but it runs in another process, where the param is a "
+            "copy; return the value instead: a job that needs 'tips', or the caller, can write it"
+        ),
+    ),
+    (
+        errors.RemoteError("Odd", "Odd: text"),
+        {"kind": "Odd", "text": "Odd: text"},
+        "Odd: text",
+    ),
+    (
+        errors.WorkerFailed("no worker process could be started"),
+        {"reason": "no worker process could be started"},
+        "no worker process could be started",
+    ),
+    (
         errors.TypeHintError(("a gives int, b takes str", "c gives int, d takes str")),
         {"contradictions": ("a gives int, b takes str", "c gives int, d takes str")},
         "a gives int, b takes str\nc gives int, d takes str",
@@ -215,6 +251,7 @@ def test_an_error_is_what_plain_code_would_have_raised(error: type, builtin: typ
 def test_all_that_refuses_a_manager_is_a_plan_error() -> None:
     """One `except` is enough for what is wrong before anything runs."""
     refusals = {
+        errors.BackendError,
         errors.CycleError,
         errors.DuplicateNameError,
         errors.JobDefinitionError,

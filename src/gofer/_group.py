@@ -9,6 +9,7 @@ from gofer._context import Context, current_context
 from gofer._core.intake import Intake
 from gofer._core.lanes import LOOP, THREADS
 from gofer._crew import GroupExecution, JobHandle, lane_of
+from gofer._notes import raise_alone
 from gofer._program import checked_limit
 from gofer.backends import _interrupt, chosen, loop_backend
 from gofer.backends.threads import wait, work_and_wait
@@ -276,7 +277,7 @@ class Group(_BaseGroup):
         failure = self._outcome(error)
         try:
             if failure is not None:
-                _raise_alone(failure)
+                raise_alone(failure)
         finally:
             del failure, error, execution
 
@@ -392,20 +393,7 @@ class AsyncGroup(_BaseGroup):
         failure = self._outcome(None if ours else error)
         try:
             if failure is not None:
-                _raise_alone(failure)
+                raise_alone(failure)
         finally:
             self._block = None
             del failure, error, execution
-
-
-def _raise_alone(failure: BaseException) -> None:
-    """Raise a job's error without the refusal that ended the block as its context.
-
-    Not ``from None``, which would take away the cause that the error may have.
-    """
-    context = failure.__context__
-    try:
-        raise failure
-    finally:
-        failure.__context__ = context
-        del failure, context

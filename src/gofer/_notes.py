@@ -101,3 +101,16 @@ def sentence(
 def failed_too(name: str, error: BaseException) -> str:
     """Return how a later failure is told in a note."""
     return f"{_plain(name)} ({describe(error)})"
+
+
+def raise_alone(failure: BaseException) -> None:
+    """Raise a job's error without the refusal that ended the block as its context.
+
+    Not ``from None``, which would take away the cause that the error may have.
+    """
+    context = failure.__context__
+    try:
+        raise failure
+    finally:
+        failure.__context__ = context
+        del failure, context

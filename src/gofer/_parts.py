@@ -15,6 +15,7 @@ from types import SimpleNamespace
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import Any
 
 clock = time.monotonic
@@ -100,11 +101,36 @@ def report_unraisable(error: BaseException, message: str, where: object) -> None
         return
 
 
-def start_process(command: list[str], **options: Any) -> Any:
-    """Start a process; return its ``subprocess.Popen``. Raise OSError where the system refuses."""
+def start_python(code: str, fds: Sequence[int]) -> Any:
+    """Start an interpreter like this one, in a process group of its own; return its ``Popen``.
+
+    Args:
+        code: What it runs.
+        fds: The descriptors that it inherits.
+
+    Raises:
+        OSError: The system refuses.
+    """
     import subprocess
 
-    return subprocess.Popen(command, **options)
+    flags: Any = getattr(subprocess, "_args_from_interpreter_flags", list)
+    return subprocess.Popen(
+        [sys.executable, *flags(), "-c", code],
+        stdin=subprocess.DEVNULL,
+        pass_fds=fds,
+        process_group=0,
+    )
+
+
+def exit_code(process: Any, seconds: float) -> int | None:
+    """Wait for a process; return how it ended, or None if it has not by then."""
+    import subprocess
+
+    try:
+        code: int = process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        return None
+    return code
 
 
 def fork() -> int:

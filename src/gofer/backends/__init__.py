@@ -91,3 +91,12 @@ def chosen(given: Any) -> Any:
     kind = given.__name__ if isinstance(given, type) else None
     instead = f"write: backend={kind}()" if kind else f"got {given!r}"
     raise BackendError(f"a backend is 'processes', 'threads' or a backend object; {instead}")
+
+
+def __getattr__(name: str) -> Any:
+    """Load a backend when it is asked for: ``from gofer.backends import ProcessBackend``."""
+    if name == "ProcessBackend":
+        from gofer.backends.processes import ProcessBackend
+
+        return ProcessBackend
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

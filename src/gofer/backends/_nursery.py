@@ -13,7 +13,6 @@ from __future__ import annotations
 import os
 import signal
 import socket
-import subprocess
 import sys
 from struct import Struct
 
@@ -32,13 +31,10 @@ _BORN = 1 << 32
 _WAIT = 10.0  # seconds that the server may take to start a process
 
 
-def _command(call: str, *numbers: int) -> list[str]:
-    """Return the command line of an interpreter like this one, with the same path."""
-    flags: Any = getattr(subprocess, "_args_from_interpreter_flags", list)
+def _code(call: str, *numbers: int) -> str:
+    """Return what an interpreter runs that is to be one of Gofer's processes."""
     given = ", ".join(map(str, numbers))
-    code = f"import sys; sys.path[:] = {sys.path!r}; from gofer.backends import {call}"
-    module = call.partition(" ")[0]
-    return [sys.executable, *flags(), "-c", f"{code}; {module}.main({given})"]
+    return f"import sys; sys.path[:] = {sys.path!r}; from gofer.backends import {call} as it; it.main({given})"
 
 
 class Spawn:
@@ -54,9 +50,7 @@ class Spawn:
             WorkerFailed: The system refuses.
         """
         try:
-            process = _parts.start_process(
-                _command("_child", *fds), stdin=subprocess.DEVNULL, pass_fds=fds, process_group=0
-            )
+            process = _parts.start_python(_code("_child", *fds), fds)
         except OSError as error:
             raise WorkerFailed(f"no worker process could be started: {error}") from error
         self._processes[process.pid] = process
@@ -65,12 +59,7 @@ class Spawn:
     def status(self, pid: int) -> int | None:
         """Return how a worker ended that is known to be dead: minus a signal's number, or 0 up."""
         process = self._processes.pop(pid, None)
-        if process is None:
-            return None
-        try:
-            return process.wait(_WAIT)  # type: ignore[no-any-return]
-        except subprocess.TimeoutExpired:
-            return None
+        return None if process is None else _parts.exit_code(process, _WAIT)
 
     def close(self) -> None:
         """Reap what has ended meanwhile."""
@@ -89,11 +78,8 @@ class ForkServer:
     def _open(self) -> None:
         ours, theirs = socket.socketpair()
         with theirs:
-            self._server = _parts.start_process(
-                _command("_nursery", theirs.fileno()),
-                stdin=subprocess.DEVNULL,
-                pass_fds=(theirs.fileno(),),
-                process_group=0,
+            self._server = _parts.start_python(
+                _code("_nursery", theirs.fileno()), (theirs.fileno(),)
             )
         ours.settimeout(_WAIT)
         self._sock = ours
@@ -147,9 +133,7 @@ class ForkServer:
             self._sock.close()
             self._sock = None
         if self._server is not None:
-            try:
-                self._server.wait(1.0)
-            except subprocess.TimeoutExpired:
+            if _parts.exit_code(self._server, 1.0) is None:
                 self._server.kill()
                 self._server.wait()
             self._server = None
