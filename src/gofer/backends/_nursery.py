@@ -34,7 +34,8 @@ _WAIT = 10.0  # seconds that the server may take to start a process
 def _code(call: str, *numbers: int) -> str:
     """Return what an interpreter runs that is to be one of Gofer's processes."""
     given = ", ".join(map(str, numbers))
-    return f"import sys; sys.path[:] = {sys.path!r}; from gofer.backends import {call} as it; it.main({given})"
+    start = f"import sys; sys.path[:] = {sys.path!r}; from gofer.backends import {call} as it"
+    return f"{start}; it.main({given})"
 
 
 class Spawn:
