@@ -3,7 +3,9 @@
 It says which installed files changed or vanished since they were installed, which requirements
 are not met, what is installed twice, who imports whom, and under which licences. It only reads,
 and needs nothing but Gofer and the standard library. The exit code is 1 when something is wrong.
-`--jobs` shows the jobs, in one row those that may run at the same time, and runs none.
+`--jobs` shows the jobs, in one row those that may run at the same time, and runs none. With
+`--processes`, files are hashed and parsed in worker processes: it takes all cores, and a file that
+crashes Python's parser is a finding.
 
 Two limits: who can change a file can also change the RECORD with the file's hash; and byte code
 in `__pycache__` is not judged, because Python itself rewrites it.
@@ -83,8 +85,8 @@ class Imports(NamedTuple):
 class Audit:
     """The jobs' param: what the caller wants and, by setters, what the caller gets."""
 
-    def __init__(self, *, as_json: bool = False) -> None:
-        self.as_json = as_json
+    def __init__(self, *, as_json: bool = False, backend: str | None = None) -> None:
+        self.as_json, self.backend = as_json, backend
         self.problems: list[Finding] = []
         self.text = ""
 
@@ -159,10 +161,13 @@ def sizes(ctx: Context, *, distributions: list[Distribution]) -> list[int]:
 
 
 @job
-def integrity(ctx: Context, *, distributions: list[Distribution]) -> list[Finding]:
+def integrity(
+    ctx: Context, audit: Audit | None, *, distributions: list[Distribution]
+) -> list[Finding]:
     """Compare every file with its RECORD, eight distributions at a time: hashing frees the GIL."""
-    judge = partial(judge_files, ctx)
-    found = [each for part in gofer.map(judge, distributions, limit=8, ctx=ctx) for each in part]
+    judge, backend = partial(judge_files, ctx), (audit or Audit()).backend
+    parts = gofer.map(judge, distributions, limit=8, ctx=ctx, backend=backend)
+    found = [each for part in parts for each in part]
     bare = [str(each) for each in distributions if not os.path.exists(each.info / "RECORD")]
     if bare:
         text = f"some installers leave it out; files that nobody can judge: {', '.join(bare)}"
@@ -223,25 +228,33 @@ def modules(*, distributions: list[Distribution]) -> dict[str, str]:
 # After `requirements`, whose parser calls `ast.literal_eval`: CPython 3.11 counts the depth of a
 # tree for all threads together, so two that parse at the same time can fail with a SystemError.
 @job(after=["requirements"])
-def imports(ctx: Context, *, distributions: list[Distribution], modules: dict[str, str]) -> Imports:
+def imports(
+    ctx: Context,
+    audit: Audit | None,
+    *,
+    distributions: list[Distribution],
+    modules: dict[str, str],
+) -> Imports:
     """Parse every source file for what it imports: the long job.
 
-    No `gofer.map` here: the parser never lets go of the GIL, so threads would not help.
+    The parser never lets go of the GIL, so more than one thread would not help; processes do.
     """
+    backend = (audit or Audit()).backend
+    limit = 1 if backend is None else 32
+    parse = partial(parse_files, ctx)
     found = Imports(defaultdict(set), defaultdict(set), [])
-    with warnings.catch_warnings(action="ignore"):  # about other people's backslashes
-        for each in distributions:
-            for path in present(ctx, each, ends=".py"):
-                try:
-                    names = imported(path)
-                except (OSError, SyntaxError, ValueError, RecursionError, MemoryError):
-                    found.unparsed.append(path)
-                    continue
-                for name in names:
-                    if owner := owner_of(name, modules):
-                        found.graph[each.name].add(owner)
-                    else:
-                        found.unprovided[name.partition(".")[0]].add(each.name)
+    parts = gofer.map(parse, distributions, limit=limit, ctx=ctx, backend=backend, check=False)
+    for each, part in zip(distributions, parts, strict=True):
+        if isinstance(part.error, gofer.JobCrashed):
+            found.unparsed.append(f"{each}: its files crash the parser")
+            continue
+        names, unparsed = part.result()
+        found.unparsed.extend(unparsed)
+        for name in names:
+            if owner := owner_of(name, modules):
+                found.graph[each.name].add(owner)
+            else:
+                found.unprovided[name.partition(".")[0]].add(each.name)
     return found
 
 
@@ -458,6 +471,19 @@ def owner_of(name: str, modules: dict[str, str]) -> str | None:
     return modules.get(name)
 
 
+def parse_files(ctx: Context, distribution: Distribution) -> tuple[set[str], list[str]]:
+    """Return what a distribution's files import, and those that are no Python."""
+    found: set[str] = set()
+    unparsed = []
+    with warnings.catch_warnings(action="ignore"):  # about other people's backslashes
+        for path in present(ctx, distribution, ends=".py"):
+            try:
+                found |= imported(path)
+            except (OSError, SyntaxError, ValueError, RecursionError, MemoryError):
+                unparsed.append(path)
+    return found, unparsed
+
+
 def imported(path: str) -> set[str]:
     """Return the full names of all that a source file imports and Python does not bring along."""
     found: set[str] = set()
@@ -520,13 +546,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Audit the Python environment that runs this.")
     parser.add_argument("--json", action="store_true", help="print the whole report as JSON")
     parser.add_argument("--jobs", action="store_true", help="show the jobs, and run none")
+    parser.add_argument("--processes", action="store_true", help="hash and parse on all cores")
     args = parser.parse_args()
     if args.jobs:
         print("\n".join(", ".join(layer) for layer in manager.layers()))
         return 0
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # for names that it cannot write
-    audit = Audit(as_json=args.json)
+    audit = Audit(as_json=args.json, backend="processes" if args.processes else None)
     try:
         run = manager.execute(param=audit)
     except KeyboardInterrupt:  # by then every job has ended

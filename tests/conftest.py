@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 import threading
 import time
 import weakref
@@ -49,11 +50,24 @@ def whats_there() -> set[object]:
 def _child_processes() -> set[object]:
     """Return one entry for each, zombies included; nothing on systems without Linux's /proc."""
     found: set[object] = set()
+    ours = _idle_workers()
     for each in Path("/proc/self/task").glob("*/children"):
         try:
-            found |= {f"process {pid}" for pid in each.read_text().split()}
+            found |= {f"process {pid}" for pid in each.read_text().split() if pid not in ours}
         except OSError:  # the thread has ended meanwhile
             continue
+    return found
+
+
+def _idle_workers() -> set[str]:
+    """Return the workers that have no job, and the servers that start them: they may stay."""
+    processes = sys.modules.get("gofer.backends.processes")
+    found = set()
+    for pool in tuple(processes._pools) if processes else ():
+        staff = pool._staff
+        found |= {str(hand.pid) for hand in tuple(staff.hands) if not hand.in_flight}
+        server = getattr(staff._starter, "_server", None)
+        found |= {str(server.pid)} if server is not None else set()
     return found
 
 

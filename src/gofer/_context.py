@@ -331,6 +331,10 @@ class Context:
         """Return the value given for ``key`` here or above, or ``default``."""
         return self._values.get(key, default)
 
+    def __reduce__(self) -> tuple[Callable[[], Context | None], tuple[()]]:
+        """Pickle as the context of the job in which it arrives: a context itself stays here."""
+        return current_context, ()
+
     def __enter__(self) -> Context:
         return self
 

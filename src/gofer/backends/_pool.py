@@ -67,9 +67,8 @@ class Pool:
         self._closing = False
         self._word: deque[tuple[str, Any]] = deque()  # left by other threads
         self._awake = False  # whether the bell has been rung
-        self._bell, self._rope = socket.socketpair()
-        self._bell.setblocking(False)
-        self._rope.setblocking(False)
+        self._bell: Any = None  # and its rope, while there is a thread
+        self._rope: Any = None
         self._ports: dict[Port, None] = {}
         self._hungry: dict[Port, None] = {}  # those that may have ready jobs
         self._line: deque[Errand] = deque()  # taken, and with no worker
@@ -81,13 +80,23 @@ class Pool:
         """Serve a run."""
         port = Port(self, execution)
         with self._lock:
-            self._ports[port] = None
             if self._thread is None:
-                self._thread = threading.Thread(
-                    target=self._serve, name="gofer:processes", daemon=True
-                )
-                _parts.start_thread(self._thread)
+                self._start()
+            self._ports[port] = None
         return port
+
+    def _start(self) -> None:
+        self._bell, self._rope = socket.socketpair()
+        self._bell.setblocking(False)
+        self._rope.setblocking(False)
+        self._awake = False
+        thread = threading.Thread(target=self._serve, name="gofer:processes", daemon=True)
+        try:
+            _parts.start_thread(thread)
+        except BaseException:
+            self._unhang()
+            raise
+        self._thread = thread
 
     # From any thread, and from a signal handler: no locks
 
@@ -96,9 +105,11 @@ class Pool:
         self._word.append((kind, what))
         if not self._awake:
             self._awake = True
+            rope = self._rope
             try:
-                self._rope.send(b"!")
-            except BlockingIOError:  # it rings already
+                if rope is not None:
+                    rope.send(b"!")
+            except OSError:  # it rings already, or the thread has just left
                 pass
 
     def close(self) -> None:
@@ -139,7 +150,13 @@ class Pool:
             self._thread = None
             self._staff.close()
             self._staff = self._make_staff()
+            self._unhang()
         return False
+
+    def _unhang(self) -> None:
+        self._bell.close()
+        self._rope.close()
+        self._bell = self._rope = None
 
     def _timeout(self) -> float | None:
         if self._word or any(port.ended for port in self._ports):
@@ -321,6 +338,7 @@ class Pool:
         """This thread has a fault: fail everything that waits, so that nobody waits for ever."""
         with self._lock:
             ports, staff = tuple(self._ports), self._staff
+            self._unhang()
             self._begin()
         staff.close(at_once=True)
         for port in ports:
@@ -334,4 +352,6 @@ class Pool:
     def after_fork(self) -> None:
         """Forget everything, in the child of a fork: the workers are the parent's."""
         self._staff.after_fork()
+        if self._bell is not None:
+            self._unhang()
         self._begin()
