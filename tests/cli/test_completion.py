@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from .helpers import Gofer, command, environment
+from .helpers import Gofer, command
+from .typist import NOTES, typing
 
 __all__ = ["command"]  # a fixture
 
@@ -65,51 +65,33 @@ def test_what_cannot_be_read_offers_nothing(command: Gofer, tmp_path: Path) -> N
     assert offered(command, "run", "no/where") == []
 
 
-def test_bash_completes_with_the_script(command: Gofer, tmp_path: Path) -> None:
-    """Sourced by a real bash; the part before a colon is its own word there."""
-    bash = shutil.which("bash")
-    if bash is None:
-        pytest.skip("no bash on PATH; install it to have its completion tested")
-    script = command("completion", "bash")
-    assert script.returncode == 0
-    (tmp_path / "script.bash").write_text(script.stdout, encoding="utf-8")
-    gofer = tmp_path / "gofer"
-    gofer.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m gofer "$@"\n', encoding="utf-8")
-    gofer.chmod(0o755)
-
-    def complete(line: str) -> list[str]:
-        code = (
-            f"source ./script.bash; COMP_LINE='{line}'; COMP_POINT=${{#COMP_LINE}}; _gofer; "
-            'printf "%s\\n" "${COMPREPLY[@]}"'
-        )
-        ran = subprocess.run(
-            [bash, "--norc", "-c", code],
-            cwd=tmp_path,
-            env=environment(PATH=f"{tmp_path}:/usr/bin:/bin"),
-            capture_output=True,
-            text=True,
-            check=True,
-            timeout=60,
-        )
-        return ran.stdout.split()
-
-    assert complete("gofer ru") == ["run"]
-    assert complete("gofer run ") == ["jobs.py:"]
-    assert complete("gofer run jobs.py:goo") == ["good"]
-    assert complete("gofer run jobs.py:good --ht") == ["--html"]
+def test_the_target_is_offered_behind_options_too(command: Gofer) -> None:
+    """An option's value is no target, and there is only one of those."""
+    assert offered(command, "run", "-q", "--limit", "3", "jobs.py:go") == ["jobs.py:good"]
+    assert offered(command, "run", "--limit=3", "jobs.py:go") == ["jobs.py:good"]
+    assert offered(command, "run", "--html", "") == []  # files, by the shell
+    assert offered(command, "run", "-q", "jobs.py:good", "--json", "") == []
 
 
-@pytest.mark.parametrize("shell", ["zsh", "fish"])
-def test_other_shells_accept_their_script(command: Gofer, shell: str, tmp_path: Path) -> None:
-    """Its syntax is right, in the eyes of the shell itself."""
-    script = command("completion", shell)
-    assert "gofer" in script.stdout
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_a_real_shell_completes_what_is_typed(command: Gofer, shell: str, tmp_path: Path) -> None:
+    """On a terminal, with Tab: command, target, options before and after it, a file."""
     found = shutil.which(shell)
     if found is None:
-        pytest.skip(f"no {shell} on PATH; install it to have its completion tested")
-    path = tmp_path / f"script.{shell}"
-    path.write_text(script.stdout, encoding="utf-8")
-    subprocess.run([found, "-n", str(path)], check=True, timeout=60)
+        pytest.skip(f"no {shell} on PATH; install it (apt-get install {shell}) to have this tested")
+    script = command("completion", shell)
+    (tmp_path / "script").write_text(script.stdout, encoding="utf-8")
+    (tmp_path / "report.json").touch()
+    gofer = tmp_path / "gofer"
+    gofer.write_text(NOTES.format(python=sys.executable), encoding="utf-8")
+    gofer.chmod(0o755)
+    with typing(found, shell, tmp_path) as typist:
+        for keys, words in (
+            ("gofer ru\tjo\tgoo\t--js\trep\t\n", "run jobs.py:good --json report.json"),
+            ("gofer run --limit 2 jo\tgoo\t\n", "run --limit 2 jobs.py:good"),
+            ("gofer comp\tfi\t\n", "completion fish"),
+        ):
+            assert typist.type(keys) == words.split()
 
 
 def test_an_unknown_shell_is_refused(command: Gofer) -> None:

@@ -9,6 +9,7 @@ import os
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Iterator
 
 # Words that end in a colon are cut by bash, which takes it for the end of a word.
@@ -34,26 +35,37 @@ _gofer() {
 complete -o default -F _gofer gofer
 """
 
+# What a path or a colon ends goes on in the same word, so no space follows it. `compdef` at the end
+# is for whoever sources this; in a folder of $fpath the file is the body of the function itself.
 _ZSH = r"""
 #compdef gofer
 _gofer() {
     local -a found
-    found=("${(@f)$(${words[1]} --complete "${(@)words[2,$CURRENT]}" 2> /dev/null)}")
-    if [[ -n ${found[1]} ]]; then
-        compadd -Q -S '' -- "${found[@]}"
+    local program=${(Q)words[1]}
+    found=(${(f)"$($program --complete "${(@Q)words[2,CURRENT-1]}" "${(Q)PREFIX}" 2> /dev/null)"})
+    if (( $#found )); then
+        compadd -S '' -- ${(M)found:#*[/:]}
+        compadd -- ${found:#*[/:]}
     else
         _files
     fi
 }
-compdef _gofer gofer
+if [[ $funcstack[1] == _gofer ]]; then _gofer; else compdef _gofer gofer; fi
 """
 
+# With -f fish adds no files of its own to what is offered.
 _FISH = r"""
 function __gofer
-    set -l words (commandline -opc) (commandline -ct)
-    $words[1] --complete $words[2..-1] 2> /dev/null
+    set -l words (commandline -opc)
+    set -l last (commandline -ct)
+    set -l found ($words[1] --complete $words[2..-1] "$last" 2> /dev/null)
+    if test -n "$found"
+        printf '%s\n' $found
+    else
+        __fish_complete_path "$last"
+    end
 end
-complete -c gofer -a '(__gofer)'
+complete -c gofer -f -a '(__gofer)'
 """
 
 SCRIPTS = {"bash": _BASH, "zsh": _ZSH, "fish": _FISH}
@@ -76,13 +88,23 @@ def candidates(words: list[str]) -> list[str]:
         return []
     elif last.startswith("-"):
         found = [*commands[before[0]]._option_string_actions]
-    elif len(before) > 1:
+    elif not _is_target(before[1:], commands[before[0]]._option_string_actions):
         return []  # the shell offers files
     elif before[0] == "completion":
         found = list(SHELLS)
     else:
         found = list(_targets(last))
     return sorted(each for each in found if each.startswith(last))
+
+
+def _is_target(before: list[str], options: dict[str, argparse.Action]) -> bool:
+    """Return whether the next word is a command's first that is no option, nor an option's."""
+    takes_next = False
+    for word in before:
+        if not takes_next and not word.startswith("-"):
+            return False  # the target is there already
+        takes_next = not takes_next and word in options and options[word].nargs != 0
+    return not takes_next
 
 
 def _targets(begin: str) -> Iterator[str]:
