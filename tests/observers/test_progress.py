@@ -319,8 +319,33 @@ def test_the_sentence_says_what_is_known() -> None:
     one = Progress("page", 1, 4, 0, running, 2.0)
     assert one.sentence() == "page: 1/4 jobs, 2 running, about 6.00 s left"
     assert one.named == [("a", "2.00 s"), ("b", "500 ms")]
+    one.elapsed = 4.5  # and nothing has ended meanwhile
+    assert one.sentence() == "page: 1/4 jobs, 2 running, about 3.50 s left"
+    one.elapsed = 8.5  # they take longer than the first did
+    assert one.sentence() == "page: 1/4 jobs, 2 running"
     assert Progress(None, 4, 4, 2, [], 2.0).sentence() == "4/4 jobs, 2 failed, 0 running"
     assert Progress(None, 1, 4, 0, [], 2.0, growing=True).sentence() == "1/4 jobs so far, 0 running"
+
+
+def test_the_time_that_is_left_does_not_grow_while_jobs_run(
+    terminal: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The display remembers when a job last ended: what it says falls from look to look."""
+    looks = [Progress(None, 2, 4, 0, [], elapsed) for elapsed in (10.0, 12.0, 19.0, 21.0)]
+    monkeypatch.setattr(progress, "EVERY", 0.0)
+
+    with progress._one:
+        display = progress.Display(lambda: looks.pop(0) if looks else None, terminal)
+        display._thread.join()
+        progress._one.acquire()
+
+    drawn = [line.rstrip() for line in terminal.getvalue().split("\r") if line.strip()]
+    assert drawn == [
+        "2/4 jobs, 0 running, about 10.0 s left",
+        "2/4 jobs, 0 running, about 8.00 s left",
+        "2/4 jobs, 0 running, about 1.00 s left",
+        "2/4 jobs, 0 running",
+    ]
 
 
 def test_only_some_running_jobs_are_named(terminal: Terminal) -> None:

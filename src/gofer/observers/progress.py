@@ -42,6 +42,7 @@ class Progress:
         failed: How many have failed.
         running: Name and seconds of each running job, the longest first.
         elapsed: Seconds since its start.
+        latest: Seconds from its start to when a job was last seen to end.
     """
 
     def __init__(
@@ -58,13 +59,19 @@ class Progress:
         self.name, self.done, self.total, self.failed = name, done, total, failed
         self.running = sorted(running, key=lambda each: -each[1])
         self.elapsed, self.growing = elapsed, growing
+        self.latest = elapsed
 
     @property
     def left(self) -> float | None:
-        """Seconds that it takes still if it goes on as so far; None where nobody can know."""
+        """Seconds that it takes still if it goes on as so far; None where nobody can know.
+
+        It is what was left at the last end of a job, less the time since then, so it falls while
+        jobs run. Where those take longer than others did, nobody knows.
+        """
         if self.growing or not self.done:
             return None
-        return self.elapsed / self.done * (self.total - self.done)
+        left = self.latest / self.done * (self.total - self.done) - (self.elapsed - self.latest)
+        return left if left > 0 else None
 
     @property
     def named(self) -> list[tuple[str, str]]:
@@ -84,7 +91,7 @@ class Progress:
         if self.failed:
             parts.append(f"{self.failed:,} failed")
         parts.append(f"{len(self.running):,} running")
-        if self.left:
+        if self.left is not None:
             parts.append(f"about {amount(self.left)} left")
         return ", ".join(parts)
 
@@ -103,13 +110,16 @@ class Display:
         _parts.start_thread(self._thread)
 
     def _draw(self) -> None:
-        painter = None
+        painter = before = None
         try:
             try:
                 while not _parts.wait(self._gate, AFTER if painter is None else EVERY):
                     progress = self._look()
                     if progress is None:
                         break
+                    if before is not None and before.done == progress.done:
+                        progress.latest = before.latest
+                    before = progress
                     painter = painter or _painter(self._stream)
                     painter.paint(progress)
             finally:  # also of an error: rich has put something in the place of sys.stderr
