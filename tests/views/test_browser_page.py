@@ -232,6 +232,29 @@ def test_three_thousand_jobs_begin_grouped_and_are_found(browser: Browser, tmp_p
         assert watched.complaints == []
 
 
+def test_names_are_readable_on_a_phone_and_whole_where_they_are_pointed_at(
+    browser: Browser, tmp_path: Path
+) -> None:
+    """A group shows its name and not its size alone; heads fit; a long name is a title."""
+    run, plan = busy_run(3000)
+    with watching(browser, written(tmp_path, run, plan)) as watched:
+        watched.page.set_viewport_size({"width": 390, "height": 800})
+        watched.page.get_by_role("button", name="Duration").click()
+        group = watched.page.get_by_role("button", name="fetch[*]")
+        box = group.bounding_box()
+        assert box is not None
+        assert box["width"] > 50  # "fetch[" at the least
+        assert group.get_attribute("title") == "fetch[*]"
+        cut = (
+            "[...document.querySelectorAll('thead th')].filter(h => h.scrollWidth > h.clientWidth)"
+        )
+        assert watched.page.evaluate(f"{cut}.map(h => h.textContent)") == []
+        group.press("Enter")
+        watched.page.set_viewport_size({"width": 1280, "height": 800})
+        row = watched.page.get_by_role("button", name="fetch[17]")
+        assert row.get_attribute("title") == "fetch[17]"
+
+
 def test_labels_never_collide(browser: Browser, tmp_path: Path) -> None:
     """Times of the axis, at each width of the window; boxes of the graph keep their texts in."""
     run, plan = busy_run(40)

@@ -14,10 +14,11 @@ import pytest
 
 from gofer import JobManager, job
 from gofer._core.plan import Plan
-from gofer._run import Attempt
+from gofer._run import Attempt, Story
 from gofer.views import html
 from gofer.views.html import page
 from gofer.views.svg import sheet
+from gofer.views.text import waterfall
 
 from .markup_reader import Element, read
 from .plans import plan_of
@@ -57,6 +58,22 @@ def test_the_headline_says_all_in_one_sentence() -> None:
         "1.30 s, 2.00 s of work, 1.5 at once, critical path orders tips page, 1 retried"
     )
     assert [each.text for each in found.all("h1")] == ["shop succeeded"]
+
+
+def test_a_fallback_is_called_so_in_headline_table_and_graph_alike() -> None:
+    """The graph and the counts used to say ``succeeded`` where the table said ``fell back``."""
+    run, plan = shop()
+    run.records[0]._story = Story()
+    run.records[0]._story.fell_back = True
+    found = page_of(run, plan)
+
+    (headline,) = found.all("div", class_="headline")
+    assert headline.text.endswith(", 1 retried, 3 succeeded, 1 fell back")
+    assert found.all("tr")[1].text.endswith("fell back")
+    titles = [each.text for each in found.all("title")]
+    assert "user: fell back, 750 ms" in titles
+    assert "orders: succeeded, 450 ms" in titles
+    assert "jobs: 3 succeeded, 1 fell back" in waterfall(run)  # type: ignore[arg-type]
 
 
 def test_each_job_is_a_row_with_its_bar_and_its_numbers() -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from heapq import nlargest
 
-from gofer._core.states import NAMES
+from gofer._core.states import NAMES, SUCCEEDED
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -107,9 +107,13 @@ def attempts(record: JobRecord) -> list[tuple[float, float | None, BaseException
     return [(each.start, each.end, each.error) for each in record.attempts]
 
 
+_FELL_BACK = "fell back"
+_ORDER = (*NAMES[: SUCCEEDED + 1], _FELL_BACK, *NAMES[SUCCEEDED + 1 :])
+
+
 def state_of(record: JobRecord) -> str:
     """Return a job's state as pictures show it: one whose fallback stands in has ``fell back``."""
-    return "fell back" if record.fell_back else record.state
+    return _FELL_BACK if record.fell_back else record.state
 
 
 def amount(seconds: float) -> str:
@@ -129,9 +133,9 @@ def amount(seconds: float) -> str:
 
 
 def counts(records: Iterable[JobRecord]) -> dict[str, int]:
-    """Return how many jobs are in each state, in the order of a job's life."""
+    """Return how many jobs are in each state as pictures show it, in the order of a job's life."""
     found: dict[str, int] = {}
     for each in records:
-        found[each.state] = found.get(each.state, 0) + 1
-    order = sorted(found, key=lambda state: NAMES.index(state) if state in NAMES else len(NAMES))
-    return {state: found[state] for state in order}
+        state = state_of(each)
+        found[state] = found.get(state, 0) + 1
+    return {state: found[state] for state in _ORDER if state in found}

@@ -36,6 +36,7 @@ MOST_ROWS = 5_000
 
 _LONGEST_ERROR = 4_000  # characters; some quote whole documents
 _ALL_NAMES = 12  # of a path that is written out
+_LONGEST_TITLE = 400  # columns of a name that is pointed at
 
 _COLUMNS = (
     ("name", "Job", ""),
@@ -172,13 +173,15 @@ class _Page:
         cells = "".join(f'<td class="number c{c}">{n}</td>' for c, n in enumerate(numbers, 2))
         critical = " critical" if record.name in facts.critical else ""
         mark = '<span class="mark" title="on the critical path">*</span>' if critical else ""
+        title = clipped(record.name, _LONGEST_TITLE)  # in the column there is little room
         error = ""
         if self.has_errors:
             text = "" if record.error is None else describe(record.error)
             error = f'<td class="text c8"><bdi>{clipped(text, 160)}</bdi></td>'
         return (
             f'<tr id="j{i}" class="{_kind(record)}{critical}"><th scope="row">'
-            f'<button type="button" tabindex="-1">{_name(record.name)}</button>{mark}</th>'
+            f'<button type="button" tabindex="-1" title="{title}">{_name(record.name)}</button>'
+            f"{mark}</th>"
             f'<td class="chart"><svg class="bar{critical}" aria-hidden="true">{bar(facts, record)}'
             f'</svg></td>{cells}<td class="text c7">{state_of(record)}</td>{error}</tr>\n'
         )
@@ -260,7 +263,7 @@ class _Page:
             if len(records) == 1:
                 took = self.facts.took(records[0])
                 told = f", {amount(took)}" if took >= 0 else ""
-                return " ".join(classes), f"{records[0].name}: {records[0].state}{told}"
+                return " ".join(classes), f"{records[0].name}: {state_of(records[0])}{told}"
             told = ", ".join(f"{n:,} {state}" for state, n in counts(records).items())
             return " ".join(classes), f"{graph.labels[box]}: {told}"
 

@@ -56,6 +56,7 @@
     failed: ["failed", (job) => job.state === "failed"],
     critical: ["critical path", (job) => job.critical],
     retried: ["retried", (job) => job.tries > 1],
+    replaced: ["fell back", (job) => job.state === "fell back"],
     unfinished: ["not run", (job) => job.start === null],
   };
   const groupings = { none: "nothing", kind: "name", state: "state" };
@@ -132,7 +133,7 @@
 
   function groupBody(group) {
     const isOpen = open.has(group.key);
-    const button = make("button", { type: "button", tabIndex: -1 }, make("bdi", { textContent: group.name }));
+    const button = make("button", { type: "button", tabIndex: -1, title: group.name }, make("bdi", { textContent: group.name }));
     button.setAttribute("aria-expanded", String(isOpen));
     button.addEventListener("click", () => {
       if (!open.delete(group.key)) open.add(group.key);

@@ -159,7 +159,7 @@ class _Waterfall:
                 lines[0] += f"; {path}"
             else:
                 lines.append(path)
-        if any(each.state != "succeeded" for each in self.facts.records):
+        if any(state_of(each) != "succeeded" for each in self.facts.records):
             lines.append(f"jobs: {_counts(self.facts.records)}{self._first_of_many()}")
         if self.facts.state == "cancelled" and self.facts.error is not None:
             lines.append(f"cause: {describe(self.facts.error)}")
