@@ -232,6 +232,16 @@ def test_three_thousand_jobs_begin_grouped_and_are_found(browser: Browser, tmp_p
         assert watched.complaints == []
 
 
+def test_a_group_does_not_say_of_all_what_holds_for_some(browser: Browser, tmp_path: Path) -> None:
+    """Its state is a count where its jobs differ: one of 300 that ran is no group that succeeded."""
+    names = [f"{kind}[{i}]" for kind in ("all", "some", "bad") for i in range(100)]
+    records = [record(each, 0.0, 1.0) for each in names[:101]] + [record(e) for e in names[101:200]]
+    records += [record(each, 0.0, 1.0, "failed", error=ValueError("no")) for each in names[200:]]
+    run = FakeRun(records, "failed", 1.0, records[200].error)
+    with watching(browser, written(tmp_path, run, Plan(names, [[]] * 300))) as watched:
+        assert watched.texts("#jobs tbody .c7") == ["succeeded", "1 succeeded", "100 failed"]
+
+
 def test_names_are_readable_on_a_phone_and_whole_where_they_are_pointed_at(
     browser: Browser, tmp_path: Path
 ) -> None:
@@ -245,6 +255,7 @@ def test_names_are_readable_on_a_phone_and_whole_where_they_are_pointed_at(
         assert box is not None
         assert box["width"] > 50  # "fetch[" at the least
         assert group.get_attribute("title") == "fetch[*]"
+        assert watched.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
         cut = (
             "[...document.querySelectorAll('thead th')].filter(h => h.scrollWidth > h.clientWidth)"
         )

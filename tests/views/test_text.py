@@ -84,6 +84,22 @@ def test_of_several_failures_the_first_is_named() -> None:
     assert "jobs: 2 failed; the first to fail was b" in draw(run)
 
 
+def test_how_many_jobs_there_are_is_not_cut_short_by_who_failed_first() -> None:
+    """What does not fit beside the counts is a line of its own; no count loses its word."""
+    error = ValueError()
+    records = [record("first-to-fail-of-all-of-them", 0.0, 0.1, "failed", error=error)]
+    for state in ("succeeded", "failed", "cancelled", "skipped"):
+        records += [record(f"{state}-{i}", 0.0, 0.5, state) for i in range(1000)]
+    records += [record(f"never-{i}") for i in range(1000)]
+    lines = draw(FakeRun(records, "failed", error=error), width=100)
+
+    counts = "1,000 succeeded, 1,001 failed, 1,000 cancelled, 1,000 skipped, 1,000 not started"
+    assert lines[1:3] == [
+        f"jobs: {counts}",
+        "the first to fail was first-to-fail-of-all-of-them",
+    ]
+
+
 def test_a_run_without_jobs_is_one_line() -> None:
     """An empty run is a success, and says that it was empty."""
     assert draw(FakeRun([], duration=0.0)) == ["run 'page': succeeded in 0 s; it has no jobs"]

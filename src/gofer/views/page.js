@@ -145,7 +145,8 @@
       make("span", { className: "count", textContent: `\u00d7 ${count(group.members.length)}` }));
     if (group.critical) head.append(make("span", { className: "mark", textContent: "*", title: "on the critical path" }));
     const share = group.took === null || !work ? "" : `${(100 * group.took / work).toFixed(1)} %`;
-    const told = group.failed ? `${count(group.failed)} failed` : group.state;
+    const alike = group.members.filter((id) => jobs[id].state === group.state).length;
+    const told = alike < group.members.length || group.failed ? `${count(alike)} ${group.state}` : group.state;
     const texts = [amount(group.start), amount(group.waiting), amount(group.took), share, group.tries || ""];
     const row = make("tr", { className: "group" }, head,
       make("td", { className: "chart" }, density(group.members)),

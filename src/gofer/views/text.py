@@ -160,17 +160,21 @@ class _Waterfall:
             else:
                 lines.append(path)
         if any(state_of(each) != "succeeded" for each in self.facts.records):
-            lines.append(f"jobs: {_counts(self.facts.records)}{self._first_of_many()}")
+            lines += self._how_many()
         if self.facts.state == "cancelled" and self.facts.error is not None:
             lines.append(f"cause: {describe(self.facts.error)}")
         return [self.pen.clip(line, self.width) for line in lines]
 
-    def _first_of_many(self) -> str:
+    def _how_many(self) -> list[str]:
+        """Return how many jobs are in which state, and which of several failed first."""
+        states = f"jobs: {_counts(self.facts.records)}"
         failed = [each for each in self.facts.records if each.state == "failed"]
         first = next((each.name for each in failed if each.error is self.facts.error), None)
         if first is None or len(failed) == 1:
-            return ""
-        return f"; the first to fail was {self.pen.clip(first, 30)}"
+            return [states]
+        told = f"the first to fail was {self.pen.clip(first, 30)}"
+        together = f"{states}; {told}"
+        return [together] if measure(together) <= self.width else [states, told]
 
     def _path(self, start: str) -> str:
         """Return the critical path in one line; what does not fit is left out before its end."""
