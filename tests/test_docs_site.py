@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import gofer
+from gofer import observers
 
 DOCS = Path(__file__).parents[1] / "docs"
 PAGE = DOCS / "explanation" / "promises.md"
@@ -44,9 +45,11 @@ def test_a_test_that_is_lost_is_found() -> None:
 
 
 def test_every_public_name_is_in_the_reference() -> None:
-    """What `gofer` offers has an entry of its own; errors come from their module, all of them."""
+    """What `gofer` and its rooms offer has an entry of its own; whole modules bring all they have."""
     pages = "".join(path.read_text("utf-8") for path in DOCS.glob("reference/*.rst"))
     entries = set(re.findall(r"^\.\. auto(?:class|function):: (\w+)$", pages, re.MULTILINE))
-    assert ".. automodule:: gofer.errors\n   :members:\n" in pages
+    for whole in ("gofer.errors", "gofer.testing", "gofer.contrib.starlette"):
+        assert f".. automodule:: {whole}\n   :members:\n" in pages
 
-    assert {name for name in gofer.__all__ if not hasattr(gofer.errors, name)} == entries
+    public = {name for name in gofer.__all__ if not hasattr(gofer.errors, name)}
+    assert entries == public | set(observers.__all__)

@@ -233,7 +233,7 @@ def test_three_thousand_jobs_begin_grouped_and_are_found(browser: Browser, tmp_p
 
 
 def test_a_group_does_not_say_of_all_what_holds_for_some(browser: Browser, tmp_path: Path) -> None:
-    """Its state is a count where its jobs differ: one of 300 that ran is no group that succeeded."""
+    """Its state is a count where its jobs differ: one of 100 that ran is not all that succeeded."""
     names = [f"{kind}[{i}]" for kind in ("all", "some", "bad") for i in range(100)]
     records = [record(each, 0.0, 1.0) for each in names[:101]] + [record(e) for e in names[101:200]]
     records += [record(each, 0.0, 1.0, "failed", error=ValueError("no")) for each in names[200:]]
