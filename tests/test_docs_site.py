@@ -45,7 +45,7 @@ def test_a_test_that_is_lost_is_found() -> None:
 
 
 def test_every_public_name_is_in_the_reference() -> None:
-    """What `gofer` and its rooms offer has an entry of its own; whole modules bring all they have."""
+    """What `gofer` and its rooms offer has an entry; whole modules bring all that they have."""
     pages = "".join(path.read_text("utf-8") for path in DOCS.glob("reference/*.rst"))
     entries = set(re.findall(r"^\.\. auto(?:class|function):: (\w+)$", pages, re.MULTILINE))
     for whole in ("gofer.errors", "gofer.testing", "gofer.contrib.starlette"):

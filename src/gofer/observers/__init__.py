@@ -60,6 +60,20 @@ class Observer:
     def run_ended(self, run: Run) -> None:
         """Note that a run is over; ``run.state`` and ``run.error`` say how."""
 
+    def carried(self) -> dict[str, str]:
+        """Return what a job in another process is to find there, such as the span above it.
+
+        Called for such a job only, after ``job_started`` and in the same context.
+        """
+        return {}
+
+    @staticmethod
+    def arrived(carried: dict[str, str]) -> None:
+        """Take what was carried: called in the other process, in the context of the job there.
+
+        The observer stays at home, so this is a function of the class, which is imported there.
+        """
+
 
 def __getattr__(name: str) -> Any:
     module = _READY.get(name)

@@ -16,7 +16,7 @@ from gofer.observers._labels import BUCKETS, error_type
 from gofer.views.fold import pattern
 
 try:
-    from opentelemetry import context, metrics, trace
+    from opentelemetry import context, metrics, propagate, trace
 except ImportError as error:
     raise ImportError(
         "OpenTelemetryObserver needs OpenTelemetry: pip install 'gofer[otel]'"
@@ -33,9 +33,9 @@ class OpenTelemetryObserver(Observer):
     """Makes a span of each run and a child of it of each job, and counts and times jobs.
 
     The span of a run is a child of the caller's, that of a job links to those of the jobs that it
-    needs. What a job does is traced below its own span, in whatever thread it runs. Attempts
-    have spans of their own where there are several. A failure sets the status and
-    ``error.type``, and its exception is recorded.
+    needs. What a job does is traced below its own span, in whatever thread it runs, and in another
+    process if that one exports spans. Attempts have spans of their own where there are several. A
+    failure sets the status and ``error.type``, and its exception is recorded.
 
     Metrics: ``gofer.job.duration`` and ``gofer.job.queue.duration`` (from the end of the last need
     to the start) in seconds, ``gofer.job.active``, ``gofer.job.retries``.
@@ -145,6 +145,16 @@ class OpenTelemetryObserver(Observer):
             _end(spans.open.pop(name), end, "gofer.job.state", "cancelled", None)
         error = run.error if run.state == "failed" else None
         _end(spans.run, end, "gofer.run.state", run.state, error)
+
+    def carried(self) -> dict[str, str]:
+        """Return the current span as headers: ``traceparent``, as the W3C has it, and the like."""
+        headers: dict[str, str] = {}
+        propagate.inject(headers)
+        return headers
+
+    @staticmethod
+    def arrived(carried: dict[str, str]) -> None:
+        context.attach(propagate.extract(carried))  # it ends with the job's own context
 
 
 class _Spans:
