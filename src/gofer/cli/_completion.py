@@ -110,7 +110,7 @@ def _is_target(before: list[str], options: dict[str, argparse.Action]) -> bool:
 def _targets(begin: str) -> Iterator[str]:
     path, colon, _ = begin.rpartition(":")
     if colon:
-        yield from (f"{path}:{name}" for name in _managers(path))
+        yield from (f"{path}:{name}" for name in managers_in(path))
         return
     folder = os.path.dirname(begin)
     with os.scandir(folder or ".") as entries:
@@ -124,7 +124,7 @@ def _targets(begin: str) -> Iterator[str]:
                 yield f"{where}:"
 
 
-def _managers(path: str) -> Iterator[str]:
+def managers_in(path: str) -> Iterator[str]:
     """Find the names to which a file binds a ``JobManager(...)``, without running it."""
     import ast
 

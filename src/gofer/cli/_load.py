@@ -7,7 +7,7 @@ import sys
 
 from gofer._core.plan import did_you_mean
 from gofer.cli._say import say, traceback_of_user, user_frames
-from gofer.errors import PlanError, describe
+from gofer.errors import PlanError, describe, hint
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def load(target: str) -> JobManager:
     source, _, attribute = target.rpartition(":")
     steps = attribute.split(".")
     if not source or not all(step.isidentifier() for step in steps):
-        raise WrongTargetError(f"the target must be {TARGET}, got {target!r}")
+        raise WrongTargetError(f"the target must be {TARGET}, got {target!r}{_whole(target)}")
     module = _module(source)
     found: Any = module
     for i, step in enumerate(steps):
@@ -45,13 +45,24 @@ def load(target: str) -> JobManager:
             found = getattr(found, step)
         except AttributeError:
             owner = ":".join([source, *filter(None, [".".join(steps[:i])])])
-            hint = did_you_mean(step, dir(found))
+            near = did_you_mean(step, dir(found)) or ";"
             managers = _managers(module, source)
-            raise WrongTargetError(f"{owner} has no {step!r}{hint}{managers}") from None
+            raise WrongTargetError(f"{owner} has no {step!r}{near} {managers}") from None
     if not isinstance(found, JobManager):
         what = "a class" if isinstance(found, type) else f"a {type(found).__name__}"
-        raise WrongTargetError(f"{target} is {what}, not a JobManager{_managers(module, source)}")
+        raise WrongTargetError(f"{target} is {what}, not a JobManager; {_managers(module, source)}")
     return found
+
+
+def _whole(target: str) -> str:
+    """Return the hint for whoever names a file or a module alone."""
+    from gofer.cli._completion import managers_in
+
+    try:
+        name = next(managers_in(target), None)
+    except (OSError, SyntaxError, ValueError):  # there is no such file, or it is not Python
+        name = None
+    return hint(name and f"{target}:{name}")
 
 
 def _managers(module: ModuleType, source: str) -> str:
@@ -59,9 +70,9 @@ def _managers(module: ModuleType, source: str) -> str:
 
     names = [name for name, value in vars(module).items() if isinstance(value, JobManager)]
     if not names:
-        return f"; {source} has no managers"
+        return f"{source} has no managers"
     more = f" and {len(names) - _MOST} more" if len(names) > _MOST else ""
-    return f"; {source} has these managers: {', '.join(names[:_MOST])}{more}"
+    return f"{source} has these managers: {', '.join(names[:_MOST])}{more}"
 
 
 def _module(source: str) -> ModuleType:
@@ -122,8 +133,8 @@ def _from_name(name: str) -> ModuleType:
         its_own = missing and (name == missing or name.startswith(f"{missing}."))
         if not its_own or user_frames(error):  # the module is there; its import fails
             raise
-        hint = _module_hint(missing, folder)
-        raise WrongTargetError(f"there is no module {missing!r}{hint}") from None
+        near = _module_hint(missing, folder)
+        raise WrongTargetError(f"there is no module {missing!r}{near}") from None
 
 
 def _module_hint(missing: str, folder: str) -> str:
