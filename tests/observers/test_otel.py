@@ -202,13 +202,15 @@ def test_a_hostile_error_ends_its_span_nevertheless(
 
 
 def test_a_fallback_is_no_error_but_said(telemetry: Telemetry) -> None:
-    """The job has succeeded, and its span says by what."""
+    """The job has succeeded, and its span says by what, and what its fallback stands for."""
     jobs = [job(flaky(1), name="tips", fallback="none")]
     JobManager(jobs, observers=[telemetry.observer()]).execute()
 
     span = telemetry.spans["job tips"]
     assert span.attributes["gofer.job.fell_back"] is True
     assert span.status.is_unset
+    assert "error.type" not in span.attributes
+    assert [each.attributes["exception.message"] for each in span.events] == ["not yet"]
 
 
 def test_names_have_few_different_words(telemetry: Telemetry) -> None:

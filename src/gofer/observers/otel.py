@@ -117,17 +117,16 @@ class OpenTelemetryObserver(Observer):
             self._retries.add(len(attempts) - 1, labels)
             for number, attempt in enumerate(attempts, 1):
                 self._attempt(spans, inside, number, attempt)
-        failed = record.error if record.state == "failed" else None
         labels["gofer.job.state"] = record.state
-        if failed is not None:
-            labels["error.type"] = error_type(failed)
+        if record.state == "failed" and record.error is not None:
+            labels["error.type"] = error_type(record.error)
         self._duration.record(record.duration or 0.0, labels, context=inside)
         span.set_attribute("gofer.job.attempts", len(attempts))
         if record.fell_back:
             span.set_attribute("gofer.job.fell_back", True)
         if record.thread is not None:
             span.set_attribute("thread.name", record.thread)
-        _end(span, spans.at(record.end), "gofer.job.state", record.state, failed)
+        _end(span, spans.at(record.end), "gofer.job.state", record.state, record.error)
 
     def _attempt(self, spans: _Spans, inside: Any, number: int, attempt: Attempt) -> None:
         span = self._tracer.start_span(
@@ -186,12 +185,16 @@ def _labels(run: Run, name: str) -> dict[str, Any]:
 
 
 def _end(span: Any, at: int, key: str, state: str, error: BaseException | None) -> None:
-    """End a span in some state; it is ended, too, where its error has hostile attributes."""
+    """End a span in some state; it is ended, too, where its error has hostile attributes.
+
+    An error of what did not fail is one for which a fallback stands: it is recorded, no more.
+    """
     try:
         span.set_attribute(key, state)
-        if error is not None:
+        if error is not None and state == "failed":
             span.set_attribute("error.type", error_type(error))
             span.set_status(trace.Status(trace.StatusCode.ERROR, describe(error)))
+        if error is not None:
             span.record_exception(error, timestamp=at)
     finally:
         span.end(at)
