@@ -286,6 +286,24 @@ def test_what_is_no_job_is_refused(given: Any, name: str, words: str) -> None:
     assert (error.job, error.reason) == (name, words)
 
 
+WHEN = "when must be a plain function of two: when=lambda ctx, param: ..."
+
+
+@pytest.mark.parametrize(
+    "when",
+    [
+        lambda ctx, param: False,
+        lambda *both: False,
+        lambda ctx, param=None, *, strict=True: False,
+        {(None, None): False}.get,  # not a function: nobody can look into it
+        functools.partial(lambda number, ctx, param: False, 1),
+    ],
+)
+def test_whatever_can_be_asked_with_two_is_a_predicate(when: Any) -> None:
+    """Defaults and stars count; what cannot be looked into is believed."""
+    assert job(lambda: 1, name="x", when=when).when is when
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [
@@ -297,7 +315,12 @@ def test_what_is_no_job_is_refused(given: Any, name: str, words: str) -> None:
         ({"needs": ["one"]}, 'needs must be a dict: needs={"parameter": "job"}'),
         ({"needs": "one"}, 'needs must be a dict: needs={"parameter": "job"}'),
         ({"needs": {"a": 7}}, "needs 7, which is neither a job nor a name"),
-        ({"when": True}, "when must be a function: when=lambda ctx, param: ..."),
+        ({"when": True}, WHEN),
+        ({"when": lambda: False}, WHEN),
+        ({"when": lambda ctx: False}, WHEN),
+        ({"when": lambda ctx, param, more: False}, WHEN),
+        ({"when": lambda ctx, param, *, one: False}, WHEN),
+        ({"when": _function}, WHEN),  # async: a coroutine is true, whatever it would answer
     ],
     ids=str,
 )

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 
 from gofer._policy import Policy, policy_of
-from gofer._signature import Signature, is_async, named
+from gofer._signature import Signature, check_predicate, is_async, named
 from gofer.errors import JobDefinitionError
 
 TYPE_CHECKING = False
@@ -252,8 +252,8 @@ def job(  # type: ignore[no-untyped-def]
         raise JobDefinitionError(name, f"after must be a list of jobs: after=[{after!r}]")
     if needs is not None and not isinstance(needs, Mapping):
         raise JobDefinitionError(name, 'needs must be a dict: needs={"parameter": "job"}')
-    if when is not None and not callable(when):
-        raise JobDefinitionError(name, "when must be a function: when=lambda ctx, param: ...")
+    if when is not None:
+        check_predicate(when, name)
     wired = {arg: need_name(name, need) for arg, need in needs.items()} if needs else None
     if not callable(fn):
         fn = _do_of(fn, name)

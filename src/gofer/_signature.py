@@ -63,6 +63,27 @@ def refuse_generator(fn: Any, name: str) -> None:
         )
 
 
+def check_predicate(when: Any, name: str) -> None:
+    """Do nothing if ``when(ctx, param)`` can be asked, as far as one look shows.
+
+    Raises:
+        JobDefinitionError: It cannot; or it is async, and a coroutine would always mean yes.
+    """
+    fine = callable(when) and not is_async(when)
+    if fine and type(when) is _Function and not hasattr(when, "__wrapped__"):
+        required, defaulted, _, keywords, optional, flags = _read_code(when)
+        most = len(required) + len(defaulted)
+        fine = (
+            len(required) <= 2
+            and (most >= 2 or flags & _VARIADIC)
+            and len(keywords) == len(optional)
+        )
+    if not fine:
+        raise JobDefinitionError(
+            name, "when must be a plain function of two: when=lambda ctx, param: ..."
+        )
+
+
 def _function_of(fn: Any) -> Any:
     """Look through partials, bound methods and callable objects, to what runs in the end."""
     for _ in range(20):
