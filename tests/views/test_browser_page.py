@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -150,6 +151,25 @@ def test_a_screen_reader_finds_a_table_with_heads(browser: Browser, tmp_path: Pa
         assert '- row "a10 500 ms 250 ms 100 ms 11.1 % 1 succeeded"' in told
         assert 'img "Most jobs at once: 1"' in told
         assert watched.page.get_by_role("region").count() >= 2
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("jobs", [3, 3000])
+def test_a_checker_of_accessibility_finds_nothing(
+    browser: Browser, tmp_path: Path, jobs: int, scheme: str
+) -> None:
+    """axe-core, with a job chosen: contrast of colours, roles, names, landmarks, the keyboard."""
+    spec = find_spec("axe_playwright_python")
+    if spec is None or spec.origin is None:
+        pytest.skip("no axe-core; pip install 'gofer[browser]' to have this checked")
+    (axe,) = Path(spec.origin).parent.rglob("axe.min.js")
+    path = written(tmp_path, *busy_run(jobs))
+    with watching(browser, path, color_scheme=scheme, bypass_csp=True) as watched:
+        watched.page.locator("#jobs tbody tr").nth(1).click()
+        watched.page.evaluate(axe.read_text(encoding="utf-8"))
+        found = watched.page.evaluate("axe.run()")
+        assert len(found["passes"]) > 30
+        assert [(each["id"], each["nodes"][0]["html"]) for each in found["violations"]] == []
 
 
 def test_focus_goes_from_row_to_row_and_opens_a_job(browser: Browser, tmp_path: Path) -> None:

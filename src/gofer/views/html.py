@@ -134,7 +134,7 @@ class _Page:
             )
         rows = "".join(map(self._row, self.shown))
         return (
-            '<section aria-labelledby="jobs-title">\n<h2 id="jobs-title">Jobs</h2>\n'
+            '<section>\n<h2 id="jobs-title">Jobs</h2>\n'
             f'{note}<div id="controls" class="controls" hidden></div>\n'
             '<div id="frame" class="frame" role="region" aria-labelledby="jobs-title" '
             f'tabindex="0">\n<table id="jobs">\n{self._head()}<tbody>\n{rows}</tbody></table>\n'
@@ -276,7 +276,7 @@ class _Page:
         width, height = layout.width + 8, layout.height + 8
         note = f'<p class="note">{safe(graph.caption)}.</p>\n' if graph.caption else ""
         return (
-            f'<section aria-labelledby="graph-title">\n<h2 id="graph-title">Graph</h2>\n{note}'
+            f'<section>\n<h2 id="graph-title">Graph</h2>\n{note}'
             '<div class="frame graph" role="region" aria-labelledby="graph-title" tabindex="0">\n'
             f'<svg id="graph" width="{width:.0f}" height="{height:.0f}" '
             f'viewBox="-4 -4 {width:.0f} {height:.0f}">{drawn}</svg></div>\n</section>\n'
