@@ -258,12 +258,13 @@ def test_what_is_not_of_the_request_s_context_stays_what_it_is(error: BaseExcept
 
     async def handle() -> None:
         request = Request({"type": "http", "headers": []}, receive)
-        async with request_context(request):
-            raise error
+        with pytest.raises(type(error)) as caught:
+            async with request_context(request):
+                raise error
+        assert caught.value is error
+        assert asyncio.all_tasks() == {asyncio.current_task()}  # none that still waits
 
-    with pytest.raises(type(error)) as caught:
-        asyncio.run(handle())
-    assert caught.value is error
+    asyncio.run(handle())
 
 
 def test_without_starlette_the_error_says_what_to_install() -> None:

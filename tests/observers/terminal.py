@@ -22,12 +22,16 @@ TIMEOUT = 30.0
 """Seconds after which a wait fails. Nothing that works comes near it, on any machine."""
 
 PRELUDE = """
-import sys
+import sys, threading
 from gofer import AsyncGroup, Group, JobManager, amap, job, map
 
 def wait():
     '''Run until the test says so.'''
     sys.stdin.readline()
+
+def undrawn():
+    '''Fail if something is there that draws.'''
+    assert "gofer:progress" not in [each.name for each in threading.enumerate()]
 """
 
 

@@ -165,6 +165,7 @@ def test_a_failure_sets_status_type_and_exception(telemetry: Telemetry) -> None:
         assert spans[name].status.description == "Boom: no route"
         (event,) = spans[name].events
         assert event.attributes["exception.message"] == "no route"
+        assert event.timestamp == spans[name].end_time
     assert spans["job cancelled"].status.is_unset
     assert spans["job cancelled"].attributes["gofer.job.state"] == "cancelled"
     assert "error.type" not in spans["job cancelled"].attributes
@@ -248,6 +249,9 @@ def test_durations_are_seconds_in_advised_buckets(telemetry: Telemetry) -> None:
     assert points["work"].explicit_bounds[-1] == 60
     queued = telemetry.points("gofer.job.queue.duration")
     assert sum(each.count for each in queued) == 2
+    waited = [run.record(name).waiting or 0.0 for name in ("work", "fails")]
+    assert min(waited) > 0
+    assert sum(each.sum for each in queued) == pytest.approx(sum(waited))
     assert queued[0].explicit_bounds == points["work"].explicit_bounds
 
 

@@ -47,6 +47,7 @@ def test_with_rich_there_is_a_bar_and_a_line_for_each_running_job() -> None:
 
     assert screen.end() == (0, "done True\n")
     assert "\x1b[36m" in screen.drawn  # cyan
+    assert "\x1b[2K" in screen.drawn[screen.drawn.rindex("orders") :]  # and nothing is left
 
 
 def test_no_color_is_honoured() -> None:
@@ -138,8 +139,8 @@ def test_names_from_outside_move_no_cursor() -> None:
 
 @pytest.mark.parametrize("asked", ["True", "False"])
 def test_nothing_is_drawn_where_it_is_no_terminal_or_nobody_asked(asked: str) -> None:
-    """A pipe gets nothing, and a terminal only what was asked for."""
-    code = RUN.replace("progress=True", f"progress={asked}")
+    """A pipe gets nothing, and a terminal only what was asked for; nothing gets ready to draw."""
+    code = RUN.replace("progress=True", f"progress={asked}").replace("lambda: 1", "undrawn")
     piped = subprocess.run(
         [sys.executable, "-c", PRELUDE + code],
         check=True,
@@ -156,9 +157,12 @@ def test_nothing_is_drawn_where_it_is_no_terminal_or_nobody_asked(asked: str) ->
 
 
 def test_the_command_line_shows_progress_and_colours_on_a_terminal(tmp_path: Path) -> None:
-    """By default; with `--quiet` it draws nothing."""
+    """By default; with `--quiet` nothing draws."""
     pytest.importorskip("rich", reason="install gofer[test] to test rich")
-    code = PRELUDE + 'manager = JobManager([job(wait, name="orders")], name="page")'
+    code = PRELUDE + (
+        'manager = JobManager([job(wait, name="orders")], name="page")\n'
+        "silent = JobManager([job(undrawn)])\n"
+    )
     (tmp_path / "shop.py").write_text(code, encoding="utf-8")
     target = f"{tmp_path}/shop.py:manager"
 
@@ -169,7 +173,8 @@ def test_the_command_line_shows_progress_and_colours_on_a_terminal(tmp_path: Pat
     assert "run 'page': \x1b[0m\x1b[1;32msucceeded" in shown
     assert "\x1b[34m" in shown or "\x1b[1;34m" in shown  # the critical path
 
-    quiet = Screen(["-m", "gofer", "run", target, "--quiet"], stdout=True)
+    silent = target.replace(":manager", ":silent")
+    quiet = Screen(["-m", "gofer", "run", silent, "--quiet"], stdout=True)
     assert quiet.end() == (0, "")
     assert quiet.drawn == ""
 

@@ -61,6 +61,8 @@ def test_durations_waits_and_retries_can_be_scraped(endpoint: Endpoint) -> None:
         took = found["gofer_job_duration_seconds_sum", name, "shop", "succeeded"]
         assert took == pytest.approx(run.record(name).duration)
         assert found["gofer_job_queue_duration_seconds_count", name, "shop"] == 1
+        waited = found["gofer_job_queue_duration_seconds_sum", name, "shop"]
+        assert waited == pytest.approx(run.record(name).waiting)
         assert found["gofer_jobs_active", name, "shop"] == 0
     assert found["gofer_job_retries_total", "tips", "shop"] == 1
     assert ("gofer_job_retries_total", "page", "shop") not in found

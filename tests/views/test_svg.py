@@ -96,7 +96,9 @@ def test_a_run_shows_those_jobs_that_matter() -> None:
 
     assert texts(picture)[0].startswith("nightly: failed after ")
     assert texts(picture)[-1] == "and 2,960 more jobs"
-    assert sum("bar" in (each.get("class") or "") for each in picture.iter(f"{SVG}svg")) == 40
+    kinds = [each.get("class") or "" for each in picture.iter(f"{SVG}svg")]
+    assert sum("bar" in each for each in kinds) == 40
+    assert 0 < kinds.count("bar critical") < 40  # the path in the accent colour, and no others
 
 
 def test_a_run_without_jobs_is_a_picture_too() -> None:
