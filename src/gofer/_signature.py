@@ -72,12 +72,8 @@ def check_predicate(when: Any, name: str) -> None:
     fine = callable(when) and not is_async(when)
     if fine and type(when) is _Function and not hasattr(when, "__wrapped__"):
         required, defaulted, _, keywords, optional, flags = _read_code(when)
-        most = len(required) + len(defaulted)
-        fine = (
-            len(required) <= 2
-            and (most >= 2 or flags & _VARIADIC)
-            and len(keywords) == len(optional)
-        )
+        most = len(required) + len(defaulted) + (2 if flags & _VARIADIC else 0)
+        fine = len(required) <= 2 <= most and len(keywords) == len(optional)
     if not fine:
         raise JobDefinitionError(
             name, "when must be a plain function of two: when=lambda ctx, param: ..."

@@ -108,6 +108,8 @@ def _is_target(before: list[str], options: dict[str, argparse.Action]) -> bool:
 
 
 def _targets(begin: str) -> Iterator[str]:
+    from gofer.cli._load import managers_in
+
     path, colon, _ = begin.rpartition(":")
     if colon:
         yield from (f"{path}:{name}" for name in managers_in(path))
@@ -122,23 +124,3 @@ def _targets(begin: str) -> Iterator[str]:
                 yield f"{where}/"
             elif entry.name.endswith(".py"):
                 yield f"{where}:"
-
-
-def managers_in(path: str) -> Iterator[str]:
-    """Find the names to which a file binds a ``JobManager(...)``, without running it."""
-    import ast
-
-    if not path.endswith(".py"):
-        path = path.replace(".", "/") + ".py"
-    with open(path, encoding="utf-8") as file:
-        tree = ast.parse(file.read())
-    for line in tree.body:
-        if isinstance(line, ast.Assign):
-            targets = line.targets
-        elif isinstance(line, ast.AnnAssign):
-            targets = [line.target]
-        else:
-            continue
-        call = line.value
-        if isinstance(call, ast.Call) and ast.unparse(call.func).endswith("JobManager"):
-            yield from (each.id for each in targets if isinstance(each, ast.Name))

@@ -11,6 +11,7 @@ from gofer.errors import PlanError, describe, hint
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from types import ModuleType
     from typing import Any
 
@@ -56,13 +57,31 @@ def load(target: str) -> JobManager:
 
 def _whole(target: str) -> str:
     """Return the hint for whoever names a file or a module alone."""
-    from gofer.cli._completion import managers_in
-
     try:
         name = next(managers_in(target), None)
     except (OSError, SyntaxError, ValueError):  # there is no such file, or it is not Python
         name = None
     return hint(name and f"{target}:{name}")
+
+
+def managers_in(path: str) -> Iterator[str]:
+    """Find the names to which a file binds a ``JobManager(...)``, without running it."""
+    import ast
+
+    if not path.endswith(".py"):
+        path = path.replace(".", "/") + ".py"
+    with open(path, encoding="utf-8") as file:
+        tree = ast.parse(file.read())
+    for line in tree.body:
+        if isinstance(line, ast.Assign):
+            targets = line.targets
+        elif isinstance(line, ast.AnnAssign):
+            targets = [line.target]
+        else:
+            continue
+        call = line.value
+        if isinstance(call, ast.Call) and ast.unparse(call.func).endswith("JobManager"):
+            yield from (each.id for each in targets if isinstance(each, ast.Name))
 
 
 def _managers(module: ModuleType, source: str) -> str:
