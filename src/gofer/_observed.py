@@ -41,6 +41,22 @@ class ObservedExecution(RunExecution):
         self._tell("job_started", self.run, self.name_of(i))
         return super().begin(i)
 
+    # A job that goes away never gets to `call`: it starts, for observers, when it is sent. One with
+    # policies does get to `begin`, and is sent by what that began.
+
+    def depart(self, i: int) -> Any:
+        variables = self.snapshot
+        if variables is None:  # the run was left behind
+            return None
+        variables = variables.copy()
+        variables.run(self._tell, "job_started", self.run, self.name_of(i))
+        return variables.run(self.carried)
+
+    def carried(self) -> Any:
+        from gofer.observers._carry import pack
+
+        return pack(self.observers)
+
     def tell_attempt(self, i: int, attempt: Attempt) -> None:
         self._tell("attempt_ended", self.run, self.name_of(i), attempt)
 

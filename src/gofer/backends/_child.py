@@ -119,6 +119,7 @@ class _Worker:
         name: str,
         nargs: int,
         deadline: float | None,
+        carried: Any,
         data: bytes | None,
         buffers: Any,
     ) -> None:
@@ -129,6 +130,10 @@ class _Worker:
         variables = run.variables.copy()
         if ctx is not run.ctx:
             variables.run(_CURRENT.set, ctx)
+        if carried:
+            from gofer.observers._carry import unpack
+
+            variables.run(unpack, carried)
         self.job = number, ctx
         start = _parts.clock()
         parcel = None if data is None else Parcel(data, buffers)

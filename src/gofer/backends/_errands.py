@@ -31,6 +31,7 @@ class Errand:
 
     Attributes:
         number: Its own, over all runs.
+        carried: What observers give it, for ``unpack`` there; None or empty if nothing.
         key: Under what it is known how long such calls take.
         is_known: Whether it is.
         estimate: Seconds that it will probably take.
@@ -41,6 +42,7 @@ class Errand:
 
     __slots__ = (
         "args",
+        "carried",
         "deadline",
         "deaths",
         "due",
@@ -62,7 +64,7 @@ class Errand:
         self.args, self.kwargs = args, kwargs
         self.number = next(port.pool.numbers)
         self.name = port.execution.name_of(i)
-        self.deadline = port.deadline
+        self.deadline, self.carried = port.deadline, None
         self.key = getattr(fn, "__code__", None) or type(fn)
         pace = port.pool.paces.get(self.key)
         self.is_known = pace is not None
@@ -199,7 +201,7 @@ class Away:
         async def call(*args: Any, **kwargs: Any) -> Any:
             port: Port = execution.lane.port
             errand = Call(port, i, self.fn, len(args), (), kwargs)
-            errand.deadline = ctx.deadline
+            errand.deadline, errand.carried = ctx.deadline, execution.carried()
             return await errand.result()
 
         return call
@@ -262,6 +264,7 @@ class Port:
         made: list[Errand] = []
         for i in taken:
             errand = Errand(self, i, *execution.parcel(i))
+            errand.carried = execution.depart(i)
             made.append(errand)
         self.errands.update(made)
         return made
@@ -301,7 +304,7 @@ class Port:
         data, buffers = (None, ()) if args is None else (args.data, args.buffers)
         hand.say(
             _letters.JOB, errand.number, self.number, number, errand.name, errand.nargs,
-            errand.deadline, data, len(buffers), buffers=buffers,
+            errand.deadline, errand.carried, data, len(buffers), buffers=buffers,
         )  # fmt: skip
 
     def _function(self, errand: Errand) -> tuple[int, Parcel]:

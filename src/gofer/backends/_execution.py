@@ -151,6 +151,14 @@ class Execution:
         """
         raise NotImplementedError
 
+    def depart(self, i: int) -> Any:
+        """Note that a job goes away; return what its observers give it, or None."""
+        return None
+
+    def carried(self) -> Any:
+        """Return the same for a job that has started, in whose context variables it is called."""
+        return None
+
     def went(self, i: int, label: str) -> None:
         """Note where a job went; ``label_of`` tells it."""
         raise NotImplementedError

@@ -16,7 +16,7 @@ FUNCTION, PARAM, RUN, JOB, CANCEL, BACK, FORGET, QUIT = range(8)
     FUNCTION  number, pickle, buffers                 what jobs call
     PARAM     run, pickle, buffers                    the param as it is now
     RUN       run, deadline, pickle, buffers          the run's values and context variables
-    JOB       number, run, function, name, nargs, deadline, pickle or None, buffers
+    JOB       number, run, function, name, nargs, deadline, carried, pickle or None, buffers
     CANCEL    job, cause                              stop it; give back all that has not begun
     BACK                                              give back all that has not begun
     FORGET    run                                     it is over

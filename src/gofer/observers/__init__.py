@@ -48,7 +48,9 @@ class Observer:
     def job_started(self, run: Run, name: str) -> None:
         """Note that a job starts, in this thread and in the job's own context.
 
-        A context variable that is set here is seen by the job, and by nothing else.
+        A context variable that is set here is seen by the job, and by nothing else. One that goes
+        to another process starts when it is sent, and a variable stays here; see ``carried``. If
+        its run is stopped before it has begun there, no more is told of it.
         """
 
     def attempt_ended(self, run: Run, name: str, attempt: Attempt) -> None:

@@ -92,9 +92,8 @@ class OpenTelemetryObserver(Observer):
             self._runs[run] = _Spans(span, start)
 
     def job_started(self, run: Run, name: str) -> None:
-        spans, record, labels = self._runs[run], run.record(name), _labels(run, name)
-        self._active.add(1, labels)
-        self._queued.record(record.waiting or 0.0, labels)
+        spans, record = self._runs[run], run.record(name)
+        self._active.add(1, _labels(run, name))
         ended = [spans.contexts.get(each) for each in run.needs(name)]
         span = self._tracer.start_span(
             f"job {pattern(name)}",
@@ -112,6 +111,7 @@ class OpenTelemetryObserver(Observer):
         span = spans.open.pop(record.name)
         inside = trace.set_span_in_context(span)
         self._active.add(-1, labels)
+        self._queued.record(record.waiting or 0.0, labels)
         attempts = record.attempts
         if len(attempts) > 1:
             self._retries.add(len(attempts) - 1, labels)

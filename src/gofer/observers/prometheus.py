@@ -58,12 +58,12 @@ class PrometheusObserver(Observer):
         labels = _labels(run, name)
         self._open[run].add(name)
         self._metrics.active.labels(*labels).inc()
-        self._metrics.queued.labels(*labels).observe(run.record(name).waiting or 0.0)
 
     def job_ended(self, run: Run, record: JobRecord) -> None:
         labels, metrics = _labels(run, record.name), self._metrics
         self._open[run].discard(record.name)
         metrics.active.labels(*labels).dec()
+        metrics.queued.labels(*labels).observe(record.waiting or 0.0)
         metrics.duration.labels(*labels, record.state).observe(record.duration or 0.0)
         if (again := len(record.attempts) - 1) > 0:
             metrics.retries.labels(*labels).inc(again)
