@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Iterable
 
-from benchmarks import blocking, graphs, groups, imports, loops, replay, report, scale
+from benchmarks import blocking, graphs, groups, imports, loops, processes, replay, report, scale
 from benchmarks.measure import Case, Row, measured, say
 
 CASES: dict[str, Callable[[], list[Case]]] = {
@@ -17,6 +17,7 @@ CASES: dict[str, Callable[[], list[Case]]] = {
     "loops": loops.cases,
     "graphs": graphs.cases,
     "groups": groups.cases,
+    "processes": processes.cases,
 }
 PARTS: dict[str, Callable[[], Iterable[Row | str]]] = {
     "imports": imports.rows,
