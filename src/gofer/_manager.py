@@ -210,7 +210,7 @@ class JobManager:
             )
         program = self._program(chosen(backend))
         loop = loop_backend() if program.has_async else None  # before the clock starts
-        execution = self._begin(program, ctx, param, only)
+        execution = self._begin(ctx, param, only, program)
         guarded = _interrupt.begin(execution)
         try:
             if progress:
@@ -256,7 +256,7 @@ class JobManager:
         """
         loop = loop_backend()
         program = self._program(chosen(backend))
-        execution = self._begin(program, ctx, param, only)
+        execution = self._begin(ctx, param, only, program)
         port = None if program.backend is None else program.backend.port(execution)
         execution.lane = loop.Lane(
             execution, loop.get_running_loop(), mixed=program.uses_threads, port=port
@@ -279,7 +279,10 @@ class JobManager:
         finally:
             del run, failure, execution
 
-    def _begin(self, program: Program, ctx: Any, param: Any, only: Any) -> RunExecution:
+    def _begin(
+        self, ctx: Any, param: Any, only: Any, program: Program | None = None
+    ) -> RunExecution:
+        program = program or self._program()
         if ctx is not None and not isinstance(ctx, Context):
             raise TypeError(
                 f"the first argument of execute is a Context, not a {type(ctx).__name__}; "
