@@ -35,6 +35,11 @@ class Place:
         self.granted = False
         self.blocked = 0
 
+    @property
+    def is_held(self) -> bool:
+        """Whether it is held now: it may have been given back since it was granted."""
+        return self in self.limit._held
+
     def leave(self) -> None:
         """Give it back, or leave the line; once more does nothing."""
         self.limit._leave(self)

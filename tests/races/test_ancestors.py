@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from gofer._core.plan import Plan
 from gofer.testing import _ancestors
-from gofer.testing._ancestors import Group, unordered_pairs
+from gofer.testing._ancestors import Group, unordered
 
 FREE: frozenset[object] = frozenset()
 Use = tuple[int, bool, frozenset[object]]
@@ -56,16 +56,18 @@ def found(needs: list[tuple[int, ...]], places: list[list[Use]]) -> list[tuple[i
             group = groups.setdefault((write, guards), Group(write, guards, {}))
             group.jobs[i] = "its access"
         each = list(groups.values())
-        meetings.append([*combinations(each, 2), *((one, one) for one in each)])
+        met = [*combinations(each, 2), *((one, one) for one in each)]
+        meetings.append([(one, other) for one, other in met if one.may_race(other)])
     names = [str(i) for i in range(len(needs))]
     plan = Plan(names, [[names[j] for j in each] for each in needs])
     order = [i for layer in plan.layers() for i in layer]
     pairs = []
-    for at, number, i, j in unordered_pairs(needs, order, meetings):
-        one, other = meetings[at][number]
-        assert i in one.jobs
-        assert j in other.jobs
-        pairs.append((at, min(i, j), max(i, j)))
+    for racing in unordered(needs, order, meetings):
+        one, other = meetings[racing.meeting][racing.pair]
+        for i, j in racing.pairs():
+            assert i in one.jobs
+            assert j in other.jobs
+            pairs.append((racing.meeting, min(i, j), max(i, j)))
     return pairs
 
 
@@ -99,7 +101,7 @@ def test_a_chain_of_40_000_jobs_that_all_write_has_no_pair_and_takes_little_memo
     needs = [(i - 1,) if i else () for i in range(size)]
     writers = Group(True, FREE, dict.fromkeys(range(0, size, 500)))
     tracemalloc.start()
-    pairs = list(unordered_pairs(needs, range(size), [[(writers, writers)]]))
+    pairs = list(unordered(needs, range(size), [[(writers, writers)]]))
     _, most = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert pairs == []
@@ -116,7 +118,8 @@ def test_two_long_branches_are_unordered_beyond_the_first_block() -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(_ancestors, "MOST_BITS", 0)
         patch.setattr(_ancestors, "LEAST_WIDTH", 16)
-        pairs = list(unordered_pairs(needs, range(2 * half), [[(writers, writers)]]))
+        found = unordered(needs, range(2 * half), [[(writers, writers)]])
+        pairs = [pair for racing in found for pair in racing.pairs()]
     expected = {pair for pair in combinations(jobs, 2) if pair[0] % 2 != pair[1] % 2}
-    assert {(min(i, j), max(i, j)) for _, _, i, j in pairs} == expected
+    assert {(min(i, j), max(i, j)) for i, j in pairs} == expected
     assert len(pairs) == len(expected)

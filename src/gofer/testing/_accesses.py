@@ -154,7 +154,9 @@ def note(owner: object, key: Any, *, item: bool, write: bool) -> None:
 def guards() -> frozenset[Any]:
     """Return what nobody else can hold meanwhile: locks by name, and limits of one place."""
     held = HELD.get()
-    return frozenset(each.limit for each in held if each.limit.most == 1) if held else _UNGUARDED
+    if not held:
+        return _UNGUARDED
+    return frozenset(each.limit for each in held if each.limit.most == 1 and each.is_held)
 
 
 def token(key: Any) -> Any:

@@ -10,7 +10,7 @@ each block costs one more walk over the graph.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 MOST_BITS = 30_000**2
 """Bits of all masks at a time; half of it is never reached, for an ancestor comes before."""
@@ -35,16 +35,47 @@ class Group:
 
     def may_race(self, other: Group) -> bool:
         """Return whether a job of each would race, if nothing orders the two."""
-        return (self.write or other.write) and not self.guards & other.guards
+        if not (self.write or other.write) or self.guards & other.guards:
+            return False
+        return len(self.jobs) > 1 or len(other.jobs) > 1 or self.jobs.keys() != other.jobs.keys()
 
 
 Meeting = Sequence[tuple[Group, Group]]
-"""Pairs of groups that use the same place; the order in a pair says nothing."""
+"""Pairs of groups that may race at the same place; the order in a pair says nothing."""
 
 
-def unordered_pairs(
+class Racing(NamedTuple):
+    """A job, and earlier ones that it may race with at one place.
+
+    Attributes:
+        meeting: Where: the index of a meeting.
+        pair: The index of the pair of groups there.
+        job: The later job, as the jobs are ordered.
+        mask: The earlier ones, as bits; never none.
+        block: Which job each bit stands for.
+        is_first: Whether the later job is of the pair's first group.
+    """
+
+    meeting: int
+    pair: int
+    job: int
+    mask: int
+    block: Sequence[int]
+    is_first: bool
+
+    def pairs(self) -> Iterator[tuple[int, int]]:
+        """Return pairs of jobs, that of the pair's first group first."""
+        mask = self.mask
+        while mask:
+            low = mask & -mask
+            other = self.block[low.bit_length() - 1]
+            yield (self.job, other) if self.is_first else (other, self.job)
+            mask ^= low
+
+
+def unordered(
     needs: Sequence[Sequence[int]], order: Sequence[int], meetings: Sequence[Meeting]
-) -> Iterator[tuple[int, int, int, int]]:
+) -> Iterator[Racing]:
     """Find every pair of jobs that meet and may race, where no path of needs orders the two.
 
     Args:
@@ -53,9 +84,8 @@ def unordered_pairs(
         meetings: Who meets at each place.
 
     Returns:
-        ``(meeting, pair of groups, i, j)``, all but the jobs as indices; ``i`` is of the pair's
-        first group. Two jobs come once for each meeting, for the first pair of groups that has
-        them.
+        Two jobs come once for each meeting, for the first pair of groups that has them. What is
+        found of a graph with millions of such pairs is still as small as its masks.
     """
     position = [0] * len(needs)
     for at, i in enumerate(order):
@@ -69,20 +99,18 @@ def unordered_pairs(
         before = {i: (1 << max(0, min(c - start, len(block)))) - 1 for c, i in enumerate(columns)}
         for at, meeting in enumerate(meetings):
             found: dict[int, int] = {}
-            for number, (first, second) in enumerate(meeting):
-                if not first.may_race(second):
-                    continue
-                for one, other, turned in ((first, second, False), (second, first, True)):
-                    mask = sum(bits.get(i, 0) for i in one.jobs)
-                    for j in other.jobs if mask else ():
+            masks: dict[int, int] = {}
+            for number, pair in enumerate(meeting):
+                for earlier, later in ((0, 1), (1, 0))[: 1 + (pair[0] is not pair[1])]:
+                    group = pair[earlier]
+                    mask = masks.get(id(group))
+                    if mask is None:
+                        mask = masks[id(group)] = sum(bits.get(i, 0) for i in group.jobs)
+                    for j in pair[later].jobs if mask else ():
                         racing = mask & before[j] & ~ancestors[j] & ~found.get(j, 0)
-                        if not racing:
-                            continue
-                        found[j] = found.get(j, 0) | racing
-                        for i in _picked(block, racing):
-                            yield (at, number, j, i) if turned else (at, number, i, j)
-                    if first is second:
-                        break
+                        if racing:
+                            found[j] = found.get(j, 0) | racing
+                            yield Racing(at, number, j, racing, block, not later)
 
 
 def _blocks(
@@ -100,10 +128,3 @@ def _blocks(
                 mask |= known[j]
             known[i] = mask
         yield start, block, known
-
-
-def _picked(block: Sequence[int], mask: int) -> Iterator[int]:
-    while mask:
-        low = mask & -mask
-        yield block[low.bit_length() - 1]
-        mask ^= low

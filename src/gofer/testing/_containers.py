@@ -197,9 +197,7 @@ class Stand:
     def _dressed(self, name: str, real: Any, args: tuple[Any, ...], result: Any) -> Any:
         found = self.found
         if name in {"__iter__", "__reversed__"}:
-            if isinstance(real, dict):
-                return result
-            known = name == "__iter__" and not isinstance(real, set)
+            known = name == "__iter__" and not isinstance(real, (set, dict))
             return (
                 found(real, i if known else None, each, item=True) for i, each in enumerate(result)
             )

@@ -55,18 +55,28 @@ def real(value: Any) -> Any:
 
 def _cleaned(value: Any, seen: set[int]) -> Any:
     kind = type(value)
-    if id(value) in seen or kind not in {list, dict, tuple}:
+    if id(value) in seen or not (kind is list or kind is dict or is_tuple(kind)):
         return unwrap(value)
     seen.add(id(value))
-    if kind is tuple:
-        inside = tuple([_cleaned(each, seen) for each in value])
-        same = all(map(is_, inside, value))
-        return value if same else inside
+    if is_tuple(kind):
+        return remade(value, [_cleaned(each, seen) for each in value])
     for key, each in list(value.items() if kind is dict else enumerate(value)):
         cleaned = _cleaned(each, seen)
         if cleaned is not each:
             value[key] = cleaned
     return value
+
+
+def is_tuple(kind: type) -> bool:
+    """Return whether a class is that of tuples, with names for their items or without."""
+    return kind is tuple or (
+        issubclass(kind, tuple) and hasattr(kind, "_fields") and not kind.__dictoffset__
+    )
+
+
+def remade(value: Any, inside: list[Any]) -> Any:
+    """Return a tuple that has something else inside; the tuple itself, if it is the same."""
+    return value if all(map(is_, inside, value)) else tuple.__new__(type(value), inside)
 
 
 def proxy_of(value: Any) -> Any:
@@ -114,10 +124,16 @@ def read_all(value: Any, seen: set[int] | None = None) -> Any:
     """Note that all of a value is read, with all that it holds; return what it really is."""
     thing = unwrap(value)
     seen = set() if seen is None else seen
-    if type(thing) in PROXIES and id(thing) not in seen:
+    kind = type(thing)
+    if id(thing) in seen:
+        return thing
+    if kind in PROXIES:
         seen.add(id(thing))
         for key, each, item in _read(thing):
             read_all(found(thing, key, each, item=item), seen)
+    elif hasattr(kind, "__gofer_read__"):  # a model, which is looked into by code in C
+        seen.add(id(thing))
+        thing.__gofer_read__(seen)
     return thing
 
 

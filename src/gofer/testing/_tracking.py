@@ -7,6 +7,7 @@ of the same class to ``isinstance`` and ``__class__``. Where Python refuses that
 from __future__ import annotations
 
 import copy
+import re
 import sys
 import threading
 from collections import Counter, UserDict, UserList
@@ -24,9 +25,11 @@ from gofer.testing._proxies import (
     Proxy,
     found,
     is_dunder,
+    is_tuple,
     proxy_of,
     read_all,
     real,
+    remade,
     see_through_proxies,
     unwrap,
 )
@@ -34,12 +37,15 @@ from gofer.testing._proxies import (
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from types import FrameType
     from typing import Any
 
 _HEAP_TYPE = 1 << 9
 _MISSING = object()
 _OF_STDLIB = (Counter, UserDict, UserList)
 _MARKS = ("__dataclass_fields__", "__attrs_attrs__", "__pydantic_fields__")
+_COPIERS = re.compile(r"dataclasses$|attr\.")
+_SHALLOW = re.compile(r"replace|evolve|assoc")
 _set_class = object.__dict__["__class__"].__set__
 
 _lock = threading.RLock()  # guards what follows, and the making of classes
@@ -73,20 +79,19 @@ def _tracking(kind: Any, watch: Watch) -> type:
     get, put, drop = kind.__getattribute__, kind.__setattr__, kind.__delattr__
 
     def getattribute(self: Any, name: str) -> Any:
-        if ACTOR.get() is None or is_dunder(name):
+        if ACTOR.get() is None:
+            return get(self, name)
+        caller = sys._getframe(1)
+        if is_dunder(name):
+            _before_dunder(self, name, caller.f_code.co_name)
             return get(self, name)
         is_data = _is_data(kind, name, self)
         if is_data:  # before: a missing one has been asked for, too
             note(self, name, item=False, write=False)
         value = get(self, name)
-        if not is_data:
+        if not is_data and not _is_data(kind, name, self):  # now it is, if it has been cached
             return value
-        value = found(self, name, value, item=False)
-        caller = sys._getframe(1)
-        if caller.f_globals.get("__name__") != "dataclasses":
-            return value
-        # Its functions look for the very types; of them, `replace` alone does not look inside.
-        return unwrap(value) if "replace" in caller.f_code.co_name else read_all(value)
+        return _handed_to(caller, found(self, name, value, item=False))
 
     def setattribute(self: Any, name: str, value: Any) -> None:
         value = real(value)
@@ -102,6 +107,8 @@ def _tracking(kind: Any, watch: Watch) -> type:
             note(self, name, item=False, write=True)
 
     space: dict[str, Any] = {}
+    if hasattr(kind, "__pydantic_fields__"):
+        space["__gofer_read__"] = _read_fields
     base = base_of(kind)
     if base is not None:
         space.update(Stand(lambda self: self, unwrap, real, found).methods(kind, base))
@@ -120,6 +127,25 @@ def _tracking(kind: Any, watch: Watch) -> type:
         }
     )
     return _subclass(kind, space)
+
+
+def _handed_to(caller: FrameType, value: Any) -> Any:
+    """Return a value for who has asked for it: some functions look for the very types."""
+    if not _COPIERS.match(caller.f_globals.get("__name__") or ""):
+        return value
+    return unwrap(value) if _SHALLOW.search(caller.f_code.co_name) else read_all(value)
+
+
+def _before_dunder(thing: Any, name: str, caller: str) -> None:
+    """Note what will be read by code in C, which looks into an object by itself."""
+    if name == "__pydantic_serializer__" or (name == "__dict__" and caller == "__eq__"):
+        _read_fields(thing)
+
+
+def _read_fields(thing: Any, seen: set[int] | None = None) -> None:
+    """Note that all attributes of an object are read, with all that they hold."""
+    for name in list(object.__getattribute__(thing, "__dict__")):
+        read_all(getattr(thing, name), seen)
 
 
 def _making(kind: Any, watch: Watch) -> dict[str, Any]:
@@ -153,6 +179,25 @@ def _making(kind: Any, watch: Watch) -> dict[str, Any]:
     return {"__new__": make, "__reduce_ex__": reduced}
 
 
+def _standing_for(kind: Any) -> type:
+    """Return a metaclass whose classes are equal to a class, and change that instead of themselves.
+
+    So ``handlers[type(it)]`` finds the handler, and ``type(it).count += 1`` counts.
+    """
+    space: dict[str, Any] = {
+        "__setattr__": lambda _, name, value: setattr(kind, name, value),
+        "__delattr__": lambda _, name: delattr(kind, name),
+        "__eq__": lambda own, other: other is own or other == kind,
+        "__hash__": lambda _: hash(kind),
+    }
+    base: Any = type(kind)
+    try:
+        made: type = type(base)(base.__name__, (base,), space)
+    except TypeError:  # one of which no other can be made
+        return base  # type: ignore[no-any-return]
+    return made
+
+
 def _subclass(kind: Any, space: dict[str, Any]) -> type:
     """Make a subclass of which neither ``__init_subclass__`` nor a metaclass is told."""
     announces = type(kind.__init_subclass__) is not type(object.__init_subclass__)
@@ -160,7 +205,7 @@ def _subclass(kind: Any, space: dict[str, Any]) -> type:
     if announces:
         type.__setattr__(kind, "__init_subclass__", classmethod(lambda _, **__: None))
     try:
-        made: type = type.__new__(type(kind), kind.__name__, (kind,), space)
+        made: type = type.__new__(_standing_for(kind), kind.__name__, (kind,), space)
         return made
     finally:
         if announces and own is _MISSING:
@@ -196,6 +241,8 @@ class Watch:
     def take(self, value: Any, path: str, *, root: bool = False) -> Any:
         """Track a value; return it, or a proxy for it."""
         value = unwrap(value)
+        if not self._is_open:  # an abandoned job goes on
+            return value
         way = self.way(type(value), root=root)
         if path.partition(".")[2] in self._paths or path in self._paths:
             return value
@@ -207,9 +254,20 @@ class Watch:
         if way == SWAP:
             self.swap(value)
         elif way == LOOK_INSIDE:
-            for i, each in enumerate(value):
-                found(value, i, each, item=True)
+            return self._looked_into(value)
         return value
+
+    def _looked_into(self, value: Any) -> Any:
+        """Return a tuple, or one like it with proxies for the containers that it holds."""
+        made = self._proxies.get(id(value))  # whoever found the tuple has noted it, so it stays
+        if made is None:
+            names = getattr(value, "_fields", None)
+            keys = range(len(value)) if names is None else names
+            parts = zip(keys, value, strict=True)
+            inside = [found(value, key, each, item=names is None) for key, each in parts]
+            made = remade(value, inside)
+            made = self._proxies.setdefault(id(value), made)
+        return made
 
     def known(self, value: Any) -> Any:
         """Return the proxy for a value, if there is one already; else the value."""
@@ -229,7 +287,7 @@ class Watch:
             return PROXY
         if "__gofer_kind__" in vars(kind):
             return SWAP
-        if kind is tuple:
+        if is_tuple(kind):
             return LOOK_INSIDE
         if not kind.__flags__ & _HEAP_TYPE or issubclass(kind, (type, Enum, ModuleType)):
             return LEAVE

@@ -19,11 +19,13 @@ from gofer._manager import JobManager
 from gofer._run import Run
 from gofer.errors import RacesFound
 from gofer.testing._accesses import ACTOR, WHOLE, Access, Record
-from gofer.testing._ancestors import Group, Meeting, unordered_pairs
+from gofer.testing._ancestors import Group, Meeting, Racing, unordered
 from gofer.testing._tracking import Watch
 from gofer.testing._watched import param_name, watched
 
 __all__ = ["Access", "Race", "RaceDetector", "UnusedNeed"]
+
+_Where = tuple[int, int, str]
 
 
 class Race(NamedTuple):
@@ -187,27 +189,31 @@ class RaceDetector:
         found = sorted(self._each(), key=itemgetter(0))
         return [race for _, race in found]
 
-    def _each(self) -> Iterator[tuple[tuple[int, int, str], Race]]:
+    def _each(self) -> Iterator[tuple[_Where, Race]]:
         """Return the races, and what to sort them by; there may be millions, so one by one."""
-        seen: dict[tuple[int, str], int] = {}  # a job and a path -> bits of the other jobs
-        for record in list(self._records):
-            for i, j, race in self._races_of(record):
-                known = seen.get((i, race.path), 0)
-                if not known >> j & 1:
-                    seen[i, race.path] = known | 1 << j
-                    yield (i, j, race.path), race
+        for pair, path, racing in self._racing():
+            for i, j in racing.pairs():
+                yield (min(i, j), max(i, j), path), _race(pair, i, j)
 
-    def _races_of(self, record: Record) -> Iterator[tuple[int, int, Race]]:
+    def _racing(self) -> Iterator[tuple[tuple[Group, Group], str, Racing]]:
+        """Return who races at which path; what was found in an earlier run is left out."""
         plan = self._manager._program().plan
         order = [i for layer in plan.layers() for i in layer]
-        meetings = list(_meetings(record))
-        for at, number, i, j in unordered_pairs(plan.needs, order, meetings):
-            one, other = meetings[at][number]
-            first, second = one.jobs[i], other.jobs[j]
-            if (first.write, -i) < (second.write, -j):
-                first, second = second, first
-            if not (self._is_waived(first.path) or self._is_waived(second.path)):
-                yield min(i, j), max(i, j), Race(first, second)
+        meetings = [
+            [pair for pair in each if not any(map(self._is_waived, _paths(pair)))]
+            for record in list(self._records)
+            for each in _meetings(record)
+        ]
+        seen: dict[tuple[int, int, str], int] = {}
+        for racing in unordered(plan.needs, order, meetings):
+            pair = meetings[racing.meeting][racing.pair]
+            path = min(_paths(pair), key=len)
+            place = racing.block[0], racing.job, path
+            known = seen.get(place, 0)
+            new = racing.mask & ~known
+            if new:
+                seen[place] = known | new
+                yield pair, path, racing._replace(mask=new)
 
     def _is_waived(self, path: str) -> bool:
         below = re.sub(r"^\w+\.?", "", path)  # without the param's own name
@@ -277,10 +283,12 @@ class RaceDetector:
     def _told(self) -> tuple[int, list[str]]:
         """Return how many races there are, and a text for each pair of lines that have some."""
         alike: dict[tuple[str, ...], list[Any]] = {}  # lines -> [where, race, how many]
-        for where, race in self._each():
+        for pair, path, racing in self._racing():
+            i, j = next(racing.pairs())
+            where, race = (min(i, j), max(i, j), path), _race(pair, i, j)
             lines = tuple(sorted(f"{each.write} {each.file}:{each.line}" for each in race))
             known = alike.setdefault(lines, [where, race, 0])
-            known[2] += 1
+            known[2] += racing.mask.bit_count()
             if where < known[0]:
                 known[:2] = where, race
         told = []
@@ -297,13 +305,16 @@ class RaceDetector:
 
 
 def _meetings(record: Record) -> Iterator[Meeting]:
-    """Return who may race with whom at each place; what is done twice to both is told first."""
+    """Return who may race with whom at each place; what is done twice to both is told first.
+
+    The jobs of a group do the same on the same line, so that all of them can be told at once.
+    """
     places: dict[tuple[int, bool], dict[Any, dict[Any, Group]]] = {}
     for i, actor in enumerate(record.actors):
         for (owner, item, key, write, guards), access in list(actor.seen.items()):
             alike = places.setdefault((owner, item), {}).setdefault(key, {})
-            group = alike.setdefault((write, guards), Group(write, guards, {}))
-            group.jobs[i] = access
+            kind = write, guards, access.file, access.line
+            alike.setdefault(kind, Group(write, guards, {})).jobs[i] = access
     for keys in places.values():
         whole = list(keys.get(WHOLE, {}).values())
         for key, found in keys.items():
@@ -311,8 +322,21 @@ def _meetings(record: Record) -> Iterator[Meeting]:
             pairs = list(combinations_with_replacement(groups, 2))
             if key is not WHOLE:
                 pairs += product(groups, whole)
-            pairs = [pair for pair in pairs if len({*pair[0].jobs, *pair[1].jobs}) > 1]
-            yield sorted(pairs, key=lambda pair: -pair[0].write - pair[1].write)
+            pairs = [(one, other) for one, other in pairs if one.may_race(other)]
+            if pairs:
+                yield sorted(pairs, key=lambda pair: -pair[0].write - pair[1].write)
+
+
+def _paths(pair: tuple[Group, Group]) -> list[str]:
+    """Return the path that the jobs of each group use."""
+    return [next(iter(group.jobs.values())).path for group in pair]
+
+
+def _race(pair: tuple[Group, Group], i: int, j: int) -> Race:
+    first, second = pair[0].jobs[i], pair[1].jobs[j]
+    if (first.write, -i) < (second.write, -j):
+        first, second = second, first
+    return Race(first, second)
 
 
 def _meet(record: Record, i: int, j: int) -> bool:
