@@ -138,7 +138,7 @@ class Program:
             if each.backend is not None and self._choose is not None:
                 backend = self._choose(each.backend)
             else:
-                backend = None if chosen is None or _stays(each.fn) else chosen
+                backend = None if chosen is None or stays(each.fn) else chosen
             if backend is None:
                 continue
             if mine is not None and backend is not mine:
@@ -248,7 +248,7 @@ class Program:
         self.order = sorted(range(self.plan.size), key=lambda i: -ahead[i])
 
 
-def _stays(fn: Any) -> bool:
+def stays(fn: Any) -> bool:
     """Return whether a job is a manager, whose own jobs go away if they want to."""
     return bool(getattr(getattr(fn, "__self__", None), "_stays_here", False))
 

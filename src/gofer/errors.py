@@ -288,7 +288,7 @@ class RacesFound(GoferError, AssertionError):
     """Jobs use the same part of a param, one of them writes it, and nothing orders them.
 
     Attributes:
-        races: What each race is, as text.
+        races: What each race is, as text; and each write that is lost in a process of its own.
     """
 
     def __init__(self, races: tuple[str, ...]) -> None:

@@ -71,6 +71,59 @@ def test_what_processes_would_lose_is_listed() -> None:
     assert [each.path for each in detector.lost_writes([manager.jobs[1]])] == ["page.user"]
 
 
+class Elsewhere:
+    """A backend that no job must reach: what is watched runs here."""
+
+    name = "elsewhere"
+    port = None
+
+
+def test_what_a_job_of_another_process_writes_is_told_as_lost() -> None:
+    """By the report itself, where the job or the run says so; it runs here, and races with none."""
+
+    def write(ctx: Context, page: Page) -> None:
+        page.total += 1
+
+    def told(of_job: Any, *, unordered: tuple[str, ...] = (), **option: Any) -> list[str]:
+        inner = JobManager([job(write, name="inner")], name="inner")
+        jobs = [
+            job(write, backend=of_job),
+            job(lambda ctx, page: page.hits, name="look", backend="thread"),
+            job(inner, after=["write"]),
+        ]
+        detector = RaceDetector(JobManager(jobs), unordered=unordered)
+        page = Page()
+        detector.execute(param=page, **option)
+        assert page.total == 2
+        report = detector.report().splitlines()
+        if report[2:]:
+            with pytest.raises(RacesFound, match="it is lost"):
+                detector.check()
+        return [line.partition(" at ")[0] for line in report]
+
+    lost = [
+        "0 races",
+        "",
+        "1 lost write",
+        "page.total",
+        "  job 'write' writes it",
+        "  it is lost: the job runs elsewhere, on a copy of the param; return it instead",
+    ]
+    assert told(Elsewhere()) == lost
+    assert told(None, backend="processes") == lost
+    assert told("thread", backend="processes") == ["0 races"]
+    assert told(None) == ["0 races"]
+    assert told(Elsewhere(), unordered=("total",)) == ["0 races"]
+
+    away = Elsewhere()
+    both = JobManager([job(write, name=name, backend=away) for name in "ab"])
+    detector = RaceDetector(both)
+    assert (detector.races, detector.lost_writes()) == ([], [])
+    detector.execute(param=Page())
+    assert detector.races == []
+    assert len(detector.lost_writes()) == 2
+
+
 def test_many_races_on_the_same_lines_are_told_once() -> None:
     """200 jobs of one function are 19,900 races, and one thing to read."""
 

@@ -61,14 +61,16 @@ class Record:
 
     Attributes:
         watch: Who tracks the objects of the run.
+        names: Index of a job -> its name.
+        away: The names of those that will run in processes of their own; now they run here.
         actors: Index of a job -> who notes what it does.
         caller: Who notes what is done before any job: nobody asks for that.
         is_open: Whether anything is noted still.
     """
 
-    def __init__(self, names: list[str], watch: Watch) -> None:
+    def __init__(self, names: list[str], watch: Watch, away: frozenset[str]) -> None:
         outer = ACTOR.get()
-        self.watch = watch
+        self.names, self.watch, self.away = names, watch, away
         self.actors = [Actor(self, name, outer) for name in names]
         self.caller = Actor(self, "", None)
         self.is_open = True

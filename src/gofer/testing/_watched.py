@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 
 from gofer._manager import JobManager
-from gofer._program import Program
+from gofer._program import Program, stays
 from gofer._signature import is_async
 from gofer._wiring import Wiring
 from gofer.backends._frames import CALLS, ENGINE
@@ -16,6 +16,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
+
+    from gofer._job import FunctionJob
 
 
 class _Call:
@@ -58,18 +60,43 @@ class _AsyncCall(_Call):
         return result
 
 
+_HERE = (None, "thread", "threads")
+
 _CODES = {_Call.__call__.__code__, _AsyncCall.__call__.__code__}
 BOUNDARY |= _CODES
 CALLS |= _CODES  # so that a deaf job is named with its own line
 ENGINE |= _CODES  # and tracebacks begin with the job
 
 
-def watched(manager: JobManager, record: Record) -> JobManager:
+def local_program(manager: JobManager) -> Program:
+    """Return what a manager runs, with all its jobs here: elsewhere nobody could watch them."""
+    if all(each.backend is None for each in manager.jobs):
+        return manager._program()
+    return Program(manager._jobs, name=manager.name or None, **manager._options)
+
+
+def jobs_away(program: Program, backend: Any) -> frozenset[str]:
+    """Return the names of the jobs that are meant to run elsewhere.
+
+    Args:
+        program: Of which jobs.
+        backend: Where a run says that they do.
+    """
+    return frozenset(each.name for each in program.jobs if _is_away(each, backend))
+
+
+def _is_away(job: FunctionJob[..., Any, Any], backend: Any) -> bool:
+    if job.backend is None and stays(job.fn):
+        return False
+    return (backend if job.backend is None else job.backend) not in _HERE
+
+
+def watched(manager: JobManager, program: Program, record: Record) -> JobManager:
     """Return a manager with the same jobs and limits, the runs of which are noted in a record."""
     made = copy.copy(manager)
     for name in ("execute", "aexecute"):  # a detector's
         vars(made).pop(name, None)
-    made._compiled = {None: _watched(manager._program(), record)}
+    made._compiled = {None: _watched(program, record)}
     manager._executed = True
     return made
 

@@ -7,7 +7,7 @@ graph of needs, not by the clock.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from itertools import combinations_with_replacement, product
 from operator import itemgetter
@@ -16,12 +16,13 @@ from typing import Any, NamedTuple
 from gofer._context import Context
 from gofer._job import Job, need_name
 from gofer._manager import JobManager
+from gofer._program import Program
 from gofer._run import Run
 from gofer.errors import RacesFound
 from gofer.testing._accesses import ACTOR, WHOLE, Access, Record
 from gofer.testing._ancestors import Group, Meeting, Racing, unordered
 from gofer.testing._tracking import Watch
-from gofer.testing._watched import param_name, watched
+from gofer.testing._watched import jobs_away, local_program, param_name, watched
 
 __all__ = ["Access", "Race", "RaceDetector", "UnusedNeed"]
 
@@ -137,24 +138,26 @@ class RaceDetector:
         self._manager = manager
         self._unordered, self._opaque = tuple(unordered), tuple(opaque)
         self._records: list[Record] = []
+        self._program: Program | None = None  # once there is a run
 
     # -- running
 
     def execute(self, ctx: Context | None = None, param: Any = None, **options: Any) -> Run:
         """Execute the manager as ``JobManager.execute`` does, with its options, and watch it."""
-        with self._watching(param) as (manager, tracked):
+        with self._watching(param, options) as (manager, tracked):
             return manager.execute(ctx, tracked, **options)
 
     async def aexecute(self, ctx: Context | None = None, param: Any = None, **options: Any) -> Run:
         """Execute the manager as ``JobManager.aexecute`` does, with its options, and watch it."""
-        with self._watching(param) as (manager, tracked):
+        with self._watching(param, options) as (manager, tracked):
             return await manager.aexecute(ctx, tracked, **options)
 
     @contextmanager
-    def _watching(self, param: Any) -> Iterator[tuple[JobManager, Any]]:
-        program = self._manager._program()
+    def _watching(self, param: Any, options: dict[str, Any]) -> Iterator[tuple[JobManager, Any]]:
+        program = self._program = self._program or local_program(self._manager)
+        away = jobs_away(program, options.pop("backend", None))  # here all of them can be seen
         watch = Watch(self._opaque)
-        record = Record(program.plan.names, watch)
+        record = Record(program.plan.names, watch, away)
         try:
             path = record.call(param, param_name(program))
             token = ACTOR.set(record.caller)
@@ -162,7 +165,7 @@ class RaceDetector:
                 tracked = watch.take(param, path, root=True)
             finally:
                 ACTOR.reset(token)
-            yield watched(self._manager, record), tracked
+            yield watched(self._manager, program, record), tracked
         finally:
             watch.restore()
             record.close()
@@ -197,7 +200,9 @@ class RaceDetector:
 
     def _racing(self) -> Iterator[tuple[tuple[Group, Group], str, Racing]]:
         """Return who races at which path; what was found in an earlier run is left out."""
-        plan = self._manager._program().plan
+        if self._program is None:
+            return
+        plan = self._program.plan
         order = [i for layer in plan.layers() for i in layer]
         meetings = [
             [pair for pair in each if not any(map(self._is_waived, _paths(pair)))]
@@ -230,8 +235,10 @@ class RaceDetector:
         That is: the job takes no result of the other, reads nothing that the other wrote, and the
         two would not race without it. Perhaps it is there for what happens outside of the param.
         """
-        program = self._manager._program()
-        plan, found = program.plan, []
+        program, found = self._program, list[UnusedNeed]()
+        if program is None:
+            return found
+        plan = program.plan
         for j, needs in enumerate(plan.needs):
             for i in needs:
                 both = [
@@ -252,31 +259,46 @@ class RaceDetector:
             jobs: Which jobs; None means all.
         """
         names = None if jobs is None else {need_name("these jobs", each) for each in jobs}
+        return self._written(lambda _, job: names is None or job in names)
+
+    def _written(self, asked: Callable[[Record, str], bool]) -> list[Access]:
         found: dict[tuple[str, str], Access] = {}
-        for record in self._records:
+        for record in list(self._records):
             for actor in record.actors:
                 for access in list(actor.seen.values()):
-                    if access.write and (names is None or access.job in names):
+                    if access.write and asked(record, access.job):
                         found.setdefault((access.job, access.path), access)
         return list(found.values())
+
+    def _lost(self) -> list[str]:
+        """Tell what is lost, since its job is one that runs elsewhere."""
+        return [
+            f"{each.path}\n  job {each.job!r} writes it at {each.place}\n"
+            f"  it is lost: the job runs elsewhere, on a copy of the param; return it instead"
+            for each in self._written(lambda record, job: job in record.away)
+            if not self._is_waived(each.path)
+        ]
 
     def report(self) -> str:
         """Return all that was found, as text; races on the same two lines are told once."""
         count, told = self._told()
         lines = [_counted(count, "race"), *told]
-        needs = self.unused_needs
+        lost, needs = self._lost(), self.unused_needs
+        if lost:
+            lines += [f"\n{_counted(len(lost), 'lost write')}", *lost]
         if needs:
             lines += [f"\n{_counted(len(needs), 'need')} over which nothing flowed"]
             lines += [f"  {need}" for need in needs]
         return "\n".join(lines)
 
     def check(self) -> None:
-        """Do nothing unless there are races.
+        """Do nothing unless there are races, or writes that are lost.
 
         Raises:
             RacesFound: There are; the message is that of ``report``, without the needs.
         """
         _, told = self._told()
+        told += self._lost()
         if told:
             raise RacesFound(tuple(told))
 
@@ -311,7 +333,10 @@ def _meetings(record: Record) -> Iterator[Meeting]:
     """
     places: dict[tuple[int, bool], dict[Any, dict[Any, Group]]] = {}
     for i, actor in enumerate(record.actors):
+        is_away = record.names[i] in record.away
         for (owner, item, key, write, guards), access in list(actor.seen.items()):
+            if write and is_away:
+                continue  # into a copy
             alike = places.setdefault((owner, item), {}).setdefault(key, {})
             kind = write, guards, access.file, access.line
             alike.setdefault(kind, Group(write, guards, {})).jobs[i] = access
