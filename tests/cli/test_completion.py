@@ -33,6 +33,7 @@ def test_commands_options_and_shells_are_offered(command: Gofer) -> None:
     ]
     assert offered(command, "gr") == ["graph"]
     assert offered(command, "run", "--t") == ["--timeout", "--trace"]
+    assert offered(command, "run", "--r") == ["--races"]
     assert offered(command, "completion", "") == ["bash", "fish", "zsh"]
     assert offered(command, "nothing", "") == []
     assert offered(command, "run", "jobs.py:good", "") == []  # files, by the shell

@@ -274,3 +274,41 @@ def test_a_comparison_of_dicts_of_attributes_was_not_seen_as_a_read() -> None:
     """As ``__eq__`` of many classes does it."""
     write = lambda page: setattr(page, "tag", 1)  # noqa: E731
     assert races_of(Tagged(), lambda page: page == Tagged(), write) == ["page.tag"]
+
+
+def test_a_run_that_failed_early_looked_as_if_it_had_no_races() -> None:
+    """Jobs that were not seen are named: of what they do nothing is known."""
+
+    def fail(ctx: Context, page: Plain) -> None:
+        raise ConnectionError
+
+    def write(ctx: Context, page: Plain) -> None:
+        page.total += 1
+
+    jobs = [job(fail), *[job(write, name=f"j{i}", after=["fail"]) for i in range(12)]]
+    detector = RaceDetector(JobManager(jobs))
+    assert detector.report() == "0 races"  # of no runs
+    detector.execute(param=Plain(), check=False)
+    assert detector.report().splitlines() == [
+        "0 races",
+        "",
+        (
+            "not seen to their end, so races may be missing: "
+            f"'fail', {', '.join(repr(f'j{i}') for i in range(9))} and 3 more"
+        ),
+    ]
+
+
+@pytest.mark.parametrize("path", ["cart.rows", "['cart']['rows']", "page.cart.rows", '["cart"]'])
+def test_a_key_of_a_dict_could_be_waived_in_one_spelling_only(path: str) -> None:
+    """A path from the param is written the same for keys and attributes; ``opaque``, too."""
+    page: dict[str, Any] = {"cart": {"rows": []}, "rows": []}
+
+    def write(page: Any) -> None:
+        page["cart"]["rows"].append(1)
+
+    assert races_of(page, write, write, unordered=[path]) == []
+    assert races_of(page, write, write, unordered=["rows", "car"]) == ["page['cart']['rows']"]
+    detector = RaceDetector(two(write, write), opaque=[path])
+    detector.execute(param=page)
+    assert detector.races == []

@@ -52,6 +52,8 @@ def test_needs_over_which_nothing_flows_are_listed() -> None:
         "2 needs over which nothing flowed",
         "  job 'read' waits for 'nothing', but takes nothing that it made",
         "  job 'late' waits for 'overwrite', but takes nothing that it made",
+        "",
+        "not seen to their end, so races may be missing: 'never'",
     ]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -154,3 +155,51 @@ def test_a_project_has_the_fixtures_without_asking_for_them(tmp_path: Path) -> N
     )
 
     assert (ran.returncode, "1 passed" in ran.stdout) == (0, True), ran.stdout + ran.stderr
+
+
+RACING = """
+import pytest
+from types import SimpleNamespace
+from gofer import JobManager, RacesFound, job
+
+def add(ctx, cart):
+    cart.total += 1
+
+manager = JobManager([job(add, name="a"), job(add, name="b")])
+
+def test_races(gofer_races):
+    with gofer_races(manager):
+        manager.execute(None, SimpleNamespace(total=0))
+
+def test_waived(gofer_races):
+    with gofer_races(manager, unordered=["total"]) as detector:
+        manager.execute(None, SimpleNamespace(total=0))
+    assert detector.runs == 1
+
+def test_nothing_ran(gofer_races):
+    with gofer_races(manager):
+        pass
+
+def test_own_error(gofer_races):
+    with pytest.raises(KeyError), gofer_races(manager):
+        manager.execute(None, SimpleNamespace(total=0))
+        raise KeyError
+"""
+
+
+def test_a_test_fails_in_whose_block_jobs_race(tmp_path: Path) -> None:
+    """It fails itself, with the report; so does one whose block watched no run."""
+    (tmp_path / "test_racing.py").write_text(RACING, encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tmp_path)],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(SOURCE)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert "2 failed, 2 passed" in done.stdout, done.stdout + done.stderr
+    assert "FAILED test_racing.py::test_races - gofer.errors.RacesFound: cart.total" in done.stdout
+    assert "job 'b' writes it at test_racing.py:7" in done.stdout
+    assert "FAILED test_racing.py::test_nothing_ran - AssertionError: the manager" in done.stdout

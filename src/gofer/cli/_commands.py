@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable
 
-    from gofer import Run
+    from gofer import JobManager, Run
+    from gofer.testing.races import RaceDetector
 
 
 def perform(args: argparse.Namespace) -> int:
@@ -64,15 +65,16 @@ def _run(args: argparse.Namespace) -> int:
     manager = load(args.target)
     if args.limit is not None:
         manager = manager._limited(args.limit)
+    detector = _detector(manager, args)
     with _announcing():
         try:
             ctx = Context(timeout=args.timeout)
-            run = manager.execute(
+            run = (detector or manager).execute(
                 ctx, args.param, only=args.only, check=False, progress=not args.quiet
             )
         except UnknownJobError as error:
             raise WrongTargetError(f"--only: {error}") from None
-    written = _show(run, args)
+    fine = _show(run, args) and not (detector is not None and _has_races(detector, args))
     try:
         run.check()
     except KeyboardInterrupt:
@@ -83,7 +85,34 @@ def _run(args: argparse.Namespace) -> int:
         else:
             say(traceback_of_user(error), keep="\n\t")
         return FAILED
-    return FINE if written else FAILED
+    return FINE if fine else FAILED
+
+
+def _detector(manager: JobManager, args: argparse.Namespace) -> RaceDetector | None:
+    if not args.races:
+        return None
+    if not isinstance(args.param, (dict, list)):
+        raise WrongTargetError(
+            "--races is about the param: give one that can be written, --param '{}'"
+        )
+    from gofer.testing.races import RaceDetector
+
+    return RaceDetector(manager, unordered=args.unordered or ())
+
+
+def _has_races(detector: RaceDetector, args: argparse.Namespace) -> bool:
+    """Tell what was found on standard error; return whether it is a fault."""
+    from gofer import RacesFound
+
+    report = detector.report()
+    try:
+        detector.check()
+    except RacesFound:
+        say(f"gofer: {report}", keep="\n")
+        return True
+    if not args.quiet:
+        say(f"gofer: {report}", keep="\n")
+    return False
 
 
 def _show(run: Run, args: argparse.Namespace) -> bool:

@@ -17,7 +17,7 @@ PICTURES = {".svg": "to_svg", ".mmd": "to_mermaid", ".dot": "to_dot"}
 SHELLS = ("bash", "fish", "zsh")
 
 _EXIT_CODES = (
-    "exit codes: 0 all went well; 1 a job failed or the run was cancelled; "
+    "exit codes: 0 all went well; 1 a job failed, the run was cancelled, or there are races; "
     "2 the command line, the target or the manager is wrong; 130 Ctrl-C"
 )
 
@@ -73,6 +73,17 @@ def _run(run: argparse.ArgumentParser) -> None:
     )
     run.add_argument(
         "--timeout", metavar="SECONDS", type=_seconds, help="cancel the run after this time"
+    )
+    run.add_argument(
+        "--races",
+        action="store_true",
+        help="find jobs that use the same part of the param in no order; exit 1 if there are any",
+    )
+    run.add_argument(
+        "--unordered",
+        metavar="PATH",
+        action="append",
+        help="what --races lets be used in any order, such as cart.hits; repeatable",
     )
     run.add_argument(
         "--html", metavar="FILE", type=_file, help="write a page: waterfall, table and graph"

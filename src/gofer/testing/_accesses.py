@@ -7,6 +7,7 @@ also in the threads of ``asyncio.to_thread``; what code outside of jobs does is 
 from __future__ import annotations
 
 import os
+import re
 import sys
 from contextvars import ContextVar
 
@@ -184,6 +185,17 @@ def child_path(path: str, key: Any, *, item: bool) -> str:
     if type(key) is int or (type(key) is str and len(key) <= 40):
         return f"{path}[{key!r}]"
     return f"{path}[...]"
+
+
+def spelt(path: str) -> str:
+    """Return a path as those are written that users give: keys of dicts stand as attributes do."""
+    return re.sub(r"\[(['\"])(.*?)\1\]", r".\2", path).lstrip(".")
+
+
+def spellings(path: str) -> tuple[str, str]:
+    """Return the ways to write a path: with the param's own name, and without."""
+    whole = spelt(path)
+    return whole, re.sub(r"^\w+\.?", "", whole)
 
 
 # -- whose line it was

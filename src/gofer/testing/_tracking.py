@@ -14,7 +14,7 @@ from collections import Counter, UserDict, UserList
 from enum import Enum
 from types import MemberDescriptorType, ModuleType
 
-from gofer.testing._accesses import ACTOR, note
+from gofer.testing._accesses import ACTOR, note, spellings, spelt
 from gofer.testing._containers import Stand, base_of
 from gofer.testing._proxies import (
     LEAVE,
@@ -229,7 +229,7 @@ class Watch:
 
     def __init__(self, opaque: Iterable[str | type]) -> None:
         given = list(opaque)
-        self._paths = {each for each in given if isinstance(each, str)}
+        self._paths = {spelt(each) for each in given if isinstance(each, str)}
         self._types = tuple(each for each in given if not isinstance(each, str))
         self._ways: dict[type, int] = {}
         self._proxies: dict[int, Any] = {}
@@ -244,7 +244,7 @@ class Watch:
         if not self._is_open:  # an abandoned job goes on
             return value
         way = self.way(type(value), root=root)
-        if path.partition(".")[2] in self._paths or path in self._paths:
+        if self._paths and not self._paths.isdisjoint(spellings(path)):
             return value
         if way == PROXY:
             made = self._proxies.get(id(value))

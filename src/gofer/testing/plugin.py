@@ -10,10 +10,12 @@ import pytest
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
+    from typing import Any
 
     from gofer import Run
-    from gofer.testing import VirtualClock
+    from gofer.testing import RaceDetector, VirtualClock
 
 
 @pytest.fixture
@@ -41,3 +43,24 @@ def gofer_runs() -> Iterator[list[Run]]:
 
     with recorded_runs() as runs:
         yield runs
+
+
+@pytest.fixture
+def gofer_races() -> Callable[..., AbstractContextManager[RaceDetector]]:
+    """Fail the test if jobs race in a block: ``with`` this, called with a manager.
+
+    All runs of the manager in the block are watched, whoever starts them; the arguments are those
+    of ``gofer.testing.RaceDetector``. A block in which there is no run fails, too.
+    """
+    from contextlib import contextmanager
+
+    from gofer.testing import RaceDetector
+
+    @contextmanager
+    def watching(*args: Any, **options: Any) -> Iterator[RaceDetector]:
+        with RaceDetector(*args, **options) as detector:
+            yield detector
+        assert detector.runs, "the manager had no run in this block, so no race could be found"
+        detector.check()
+
+    return watching

@@ -6,7 +6,6 @@ graph of needs, not by the clock.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from itertools import combinations_with_replacement, product
@@ -19,7 +18,7 @@ from gofer._manager import JobManager
 from gofer._program import Program
 from gofer._run import Run
 from gofer.errors import RacesFound
-from gofer.testing._accesses import ACTOR, WHOLE, Access, Record
+from gofer.testing._accesses import ACTOR, WHOLE, Access, Record, spellings, spelt
 from gofer.testing._ancestors import Group, Meeting, Racing, unordered
 from gofer.testing._tracking import Watch
 from gofer.testing._watched import jobs_away, local_program, param_name, watched
@@ -27,6 +26,7 @@ from gofer.testing._watched import jobs_away, local_program, param_name, watched
 __all__ = ["Access", "Race", "RaceDetector", "UnusedNeed"]
 
 _Where = tuple[int, int, str]
+_MOST = 10  # names of jobs in one line
 
 
 class Race(NamedTuple):
@@ -94,7 +94,7 @@ class RaceDetector:
     Args:
         manager: Whose runs.
         unordered: Paths of what may be used in any order, such as ``"hits"`` or ``"cart.items"``,
-            as from the param; what is below them is meant, too.
+            as from the param, be they attributes or keys; what is below them is meant, too.
         opaque: Paths and types of what is not looked into: a client with locks of its own, a list
             that goes to C code.
 
@@ -136,7 +136,7 @@ class RaceDetector:
             if isinstance(given, str):
                 raise TypeError(f"{name} must be a list: {name}=[{given!r}]")
         self._manager = manager
-        self._unordered, self._opaque = tuple(unordered), tuple(opaque)
+        self._unordered, self._opaque = tuple(map(spelt, unordered)), tuple(opaque)
         self._records: list[Record] = []
         self._program: Program | None = None  # once there is a run
 
@@ -184,6 +184,11 @@ class RaceDetector:
     # -- what was found
 
     @property
+    def runs(self) -> int:
+        """How many runs were watched."""
+        return len(self._records)
+
+    @property
     def races(self) -> list[Race]:
         """All races of all runs so far, in the order of the jobs; of two jobs, one for each part.
 
@@ -221,11 +226,10 @@ class RaceDetector:
                 yield pair, path, racing._replace(mask=new)
 
     def _is_waived(self, path: str) -> bool:
-        below = re.sub(r"^\w+\.?", "", path)  # without the param's own name
         return any(
             each == shown or shown.startswith((f"{each}.", f"{each}["))
             for each in self._unordered
-            for shown in (path, below)
+            for shown in spellings(path)
         )
 
     @property
@@ -289,7 +293,18 @@ class RaceDetector:
         if needs:
             lines += [f"\n{_counted(len(needs), 'need')} over which nothing flowed"]
             lines += [f"  {need}" for need in needs]
+        unseen = self._unseen()
+        if unseen:
+            more = f" and {len(unseen) - _MOST:,} more" if len(unseen) > _MOST else ""
+            names = ", ".join(map(repr, unseen[:_MOST]))
+            lines += [f"\nnot seen to their end, so races may be missing: {names}{more}"]
         return "\n".join(lines)
+
+    def _unseen(self) -> list[str]:
+        """Return the names of the jobs that ended well in no run."""
+        names = self._program.plan.names if self._program is not None else []
+        seen = {i for each in self._records for i, job in enumerate(each.actors) if job.has_ended}
+        return [name for i, name in enumerate(names) if i not in seen]
 
     def check(self) -> None:
         """Do nothing unless there are races, or writes that are lost.
@@ -320,7 +335,7 @@ class RaceDetector:
         return sum(each[2] for each in alike.values()), told
 
     def __repr__(self) -> str:
-        return f"<RaceDetector, {_counted(len(self._records), 'run')}>"
+        return f"<RaceDetector, {_counted(self.runs, 'run')}>"
 
 
 # -- comparing
