@@ -9,7 +9,7 @@ each block costs one more walk over the graph.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 MOST_BITS = 30_000**2
@@ -93,10 +93,10 @@ def unordered(
     shown = {i for meeting in meetings for pair in meeting for each in pair for i in each.jobs}
     columns = sorted(shown, key=position.__getitem__)
     for start, block, ancestors in _blocks(needs, order, columns):
-        bits = {i: 1 << c for c, i in enumerate(block)}
         # Only what comes before a job can be its ancestor, and each pair is looked at from the one
-        # that comes later: ``before`` are the columns of this block that come before a job.
-        before = {i: (1 << max(0, min(c - start, len(block)))) - 1 for c, i in enumerate(columns)}
+        # that comes later: ``before`` counts the columns of this block that come before a job.
+        before = {i: max(0, min(c - start, len(block))) for c, i in enumerate(columns)}
+        column = {i: c for c, i in enumerate(block)}
         for at, meeting in enumerate(meetings):
             found: dict[int, int] = {}
             masks: dict[int, int] = {}
@@ -105,9 +105,9 @@ def unordered(
                     group = pair[earlier]
                     mask = masks.get(id(group))
                     if mask is None:
-                        mask = masks[id(group)] = sum(bits.get(i, 0) for i in group.jobs)
+                        mask = masks[id(group)] = _mask(column, group.jobs)
                     for j in pair[later].jobs if mask else ():
-                        racing = mask & before[j] & ~ancestors[j] & ~found.get(j, 0)
+                        racing = mask & ((1 << before[j]) - 1) & ~ancestors[j] & ~found.get(j, 0)
                         if racing:
                             found[j] = found.get(j, 0) | racing
                             yield Racing(at, number, j, racing, block, not later)
@@ -120,11 +120,19 @@ def _blocks(
     width = max(LEAST_WIDTH, MOST_BITS // max(1, len(needs)))
     for start in range(0, len(columns), width):
         block = columns[start : start + width]
-        bits = {i: 1 << c for c, i in enumerate(block)}
+        column = {i: c for c, i in enumerate(block)}
         known = [0] * len(needs)  # of each job: itself and its ancestors
         for i in order:
-            mask = bits.get(i, 0)
+            mask = 1 << column[i] if i in column else 0
             for j in needs[i]:
                 mask |= known[j]
             known[i] = mask
         yield start, block, known
+
+
+def _mask(column: Mapping[int, int], jobs: Iterable[int]) -> int:
+    bits = bytearray(len(column) // 8 + 1)
+    for i in jobs:
+        if i in column:
+            bits[column[i] >> 3] |= 1 << (column[i] & 7)
+    return int.from_bytes(bits, "little")
