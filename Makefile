@@ -3,6 +3,7 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
+FUZZ_SECONDS ?= 60
 PIP := $(BIN)/python -m pip -qq --disable-pip-version-check --no-input \
 	install --root-user-action=ignore
 MAKEFLAGS += --no-print-directory
@@ -12,7 +13,7 @@ PYTEST = $(BIN)/python -m pytest $(ARGS)
 MEASURED = $(BIN)/coverage erase && $(BIN)/coverage run -m pytest -m "not slow" $(ARGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test browser recipes check lint floors types docs coverage test-all bench bench-quick clean
+.PHONY: help demo test browser recipes check lint floors types docs coverage test-all fuzz bench bench-quick clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -53,6 +54,13 @@ docs: .venv/.docs ## make build/docs/index.html; a warning is an error, and noth
 test-all: .venv/.dev ## run the tests on every Python from 3.11 to 3.14 that is here, and on 3.13t
 	$(BIN)/nox
 
+fuzz: .venv/.fuzz ## fuzz all that parses, a minute each (FUZZ_SECONDS=60)
+	@for each in arguments target param source completion workload; do \
+		echo "-- $$each"; \
+		$(BIN)/python tests/fuzz/fuzz.py $$each -max_total_time=$(FUZZ_SECONDS) \
+			-verbosity=0 -print_final_stats=1 || exit 1; \
+	done
+
 bench: .venv/.bench ## compare with other libraries: a table, benchmarks/results.json, README.md
 	$(BIN)/python -m benchmarks
 
@@ -73,6 +81,6 @@ clean: ## remove .venv and everything else that was made
 	$(PIP) -e .
 	@touch $@
 
-.venv/.test .venv/.browser .venv/.recipes .venv/.check .venv/.docs .venv/.dev .venv/.bench: .venv/.%: .venv/.made pyproject.toml
+.venv/.test .venv/.browser .venv/.recipes .venv/.check .venv/.docs .venv/.dev .venv/.fuzz .venv/.bench: .venv/.%: .venv/.made pyproject.toml
 	$(PIP) -e '.[$*]'
 	@touch $@

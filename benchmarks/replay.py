@@ -32,6 +32,7 @@ from typing import Any
 from benchmarks.measure import Row
 from benchmarks.report import ROOT
 from gofer import JobManager, job
+from gofer.errors import describe
 
 WORKLOADS = ROOT.parent / "shared" / "workloads"
 BEST = 1.0  # seconds
@@ -57,14 +58,28 @@ class Work:
 
     @classmethod
     def read(cls, text: str) -> Work:
-        """Read a graph from its file."""
-        found = json.loads(text)
-        index = {each["name"]: i for i, each in enumerate(found["jobs"])}
-        return cls(
-            found["name"],
-            [[index[need] for need in each["after"]] for each in found["jobs"]],
-            [each["seconds"] for each in found["jobs"]],
-        )
+        """Read a graph from its file.
+
+        Raises:
+            ValueError: It is none; the text says why, in one line.
+        """
+        try:
+            found = json.loads(text)
+            name, jobs = found["name"], found["jobs"]
+            index = {each["name"]: i for i, each in enumerate(jobs)}
+            needs = [[index[need] for need in each["after"]] for each in jobs]
+            seconds = [float(each["seconds"]) for each in jobs]
+        except RecursionError:
+            raise ValueError("no graph: nested too deeply") from None
+        except (KeyError, TypeError, OverflowError) as error:
+            raise ValueError(f"no graph: {describe(error)}") from None
+        if not jobs or len(index) < len(jobs):
+            raise ValueError("no graph: it needs jobs, each with a name of its own")
+        if not all(0 <= each < 1e9 for each in seconds):
+            raise ValueError("no graph: seconds must be numbers from 0 to 1e9")
+        work = cls(name, needs, seconds)
+        work.ahead  # noqa: B018  raises a ValueError if there is a cycle
+        return work
 
     def slept(self, scale: float, extra: float) -> Work:
         """Return the graph as it is replayed, with sleeps that are too long by ``extra``."""

@@ -8,6 +8,7 @@ What only some calls need is imported by them, so that ``gofer --help`` starts f
 
 from __future__ import annotations
 
+import os
 import sys
 
 TYPE_CHECKING = False
@@ -55,9 +56,12 @@ def _main(argv: list[str]) -> int:
 def _complete(words: list[str]) -> int:
     from gofer.cli._completion import candidates
 
+    # A file that cannot be read has no managers; one whose text is nested deeply is no exception.
     try:
-        print(*candidates(words), sep="\n")
-    except (OSError, SyntaxError, ValueError):  # a file that cannot be read has no managers
+        text = "\n".join(candidates(words)) + "\n"
+        sys.stdout.buffer.write(os.fsencode(text))  # names of files need not be text
+        sys.stdout.flush()
+    except (OSError, SyntaxError, ValueError, RecursionError, MemoryError):
         return WRONG
     return FINE
 

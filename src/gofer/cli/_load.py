@@ -67,11 +67,15 @@ def _whole(target: str) -> str:
 def managers_in(path: str) -> Iterator[str]:
     """Find the names to which a file binds a ``JobManager(...)``, without running it."""
     import ast
+    import warnings
 
     if not path.endswith(".py"):
         path = path.replace(".", "/") + ".py"
     with open(path, encoding="utf-8") as file:
-        tree = ast.parse(file.read())
+        text = file.read()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of what looks odd in it: nobody has asked
+        tree = ast.parse(text)
     for line in tree.body:
         if isinstance(line, ast.Assign):
             targets = line.targets
@@ -112,7 +116,7 @@ def _file_hint(path: str) -> str:
     folder = os.path.dirname(path)
     try:
         names = os.listdir(folder or ".")
-    except OSError:
+    except (OSError, ValueError):  # a folder that is not there, or a path that cannot be one
         return ""
     files = [os.path.join(folder, name) for name in names if name.endswith(".py")]
     return did_you_mean(path, files)

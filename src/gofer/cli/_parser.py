@@ -23,7 +23,15 @@ _EXIT_CODES = (
 
 
 class _Parser(argparse.ArgumentParser):
-    """A parser that names the nearest command when there is no such one."""
+    """A parser that names the nearest command when there is no such one.
+
+    What it says is one line, whatever it was given.
+    """
+
+    def error(self, message: str) -> NoReturn:
+        from gofer.views.text import printable
+
+        super().error(printable(message))
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:
         choices = action.choices
@@ -99,9 +107,13 @@ def _run(run: argparse.ArgumentParser) -> None:
 
 
 def _limit(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
+    try:
+        limit = int(text) if text.isdecimal() else 0
+    except ValueError:  # thousands of digits, which is more than Python reads
+        raise argparse.ArgumentTypeError("it has too many digits") from None
+    if limit < 1:
         raise argparse.ArgumentTypeError(f"it must be a whole number of at least 1: {text!r}")
-    return int(text)
+    return limit
 
 
 def _seconds(text: str) -> float:
