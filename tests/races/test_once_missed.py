@@ -312,3 +312,23 @@ def test_a_key_of_a_dict_could_be_waived_in_one_spelling_only(path: str) -> None
     detector = RaceDetector(two(write, write), opaque=[path])
     detector.execute(param=page)
     assert detector.races == []
+
+
+@pytest.mark.parametrize("make", [threading.Lock, threading.RLock, asyncio.Lock])
+def test_a_lock_of_ones_own_as_limit_did_not_count(make: Any) -> None:
+    """Jobs that hold it as their ``limit=`` never run at once; what they do without it does."""
+    lock = make()
+
+    def found(other: Any) -> list[str]:
+        def add(ctx: Context, page: Plain) -> None:
+            page.total += 1
+
+        async def more(ctx: Context, page: Plain) -> None:
+            page.total += 1
+
+        detector = RaceDetector(JobManager([job(add, limit=lock), job(more, limit=other)]))
+        detector.execute(param=Plain())
+        return [race.path for race in detector.races]
+
+    assert found(lock) == []
+    assert found(make()) == ["page.total"]

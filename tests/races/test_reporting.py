@@ -112,6 +112,7 @@ def test_what_a_job_of_another_process_writes_is_told_as_lost() -> None:
         "  it is lost: the job runs elsewhere, on a copy of the param; return it instead",
     ]
     assert told(Elsewhere()) == lost
+    assert told("process") == lost
     assert told(None, backend="processes") == lost
     assert told("thread", backend="processes") == ["0 races"]
     assert told(None) == ["0 races"]

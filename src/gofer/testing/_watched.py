@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 
+from gofer._limits import HELD
 from gofer._manager import JobManager
 from gofer._program import Program, stays
 from gofer._signature import is_async
@@ -20,24 +21,45 @@ if TYPE_CHECKING:
     from gofer._job import FunctionJob
 
 
+class _Held:
+    """A lock of somebody else that is a job's ``limit=``, as a place of a limit is noted."""
+
+    __slots__ = ("limit", "lock")
+    is_held = True
+    most = 1
+
+    def __init__(self, lock: object) -> None:
+        self.limit = self
+        self.lock = lock
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Held) and other.lock is self.lock
+
+    def __hash__(self) -> int:
+        return id(self.lock)
+
+
 class _Call:
     """A plain function, called in the name of a job."""
 
-    __slots__ = ("_actor", "_fn", "_is_job", "_record")
+    __slots__ = ("_actor", "_fn", "_held", "_is_job", "_record")
 
     def __init__(
-        self, record: Record, i: int, fn: Callable[..., Any], *, is_job: bool = False
+        self, record: Record, i: int, fn: Callable[..., Any], job: FunctionJob[..., Any, Any] | None
     ) -> None:
         self._record, self._actor, self._fn = record, record.actors[i], fn
-        self._is_job = is_job
+        self._is_job = job is not None
+        limit = None if job is None or job.policy is None else job.policy.limit
+        self._held = (_Held(limit),) if _is_lock(limit) else ()
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        token = ACTOR.set(self._actor)
+        actor, held = ACTOR.set(self._actor), HELD.set((*HELD.get(), *self._held))
         try:
             kwargs = {name: self._record.watch.known(value) for name, value in kwargs.items()}
             result = real(self._fn(*args, **kwargs))
         finally:
-            ACTOR.reset(token)
+            ACTOR.reset(actor)
+            HELD.reset(held)
         self._ended()
         return result
 
@@ -50,16 +72,23 @@ class _AsyncCall(_Call):
     __slots__ = ()
 
     async def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        token = ACTOR.set(self._actor)
+        actor, held = ACTOR.set(self._actor), HELD.set((*HELD.get(), *self._held))
         try:
             kwargs = {name: self._record.watch.known(value) for name, value in kwargs.items()}
             result = real(await self._fn(*args, **kwargs))
         finally:
-            ACTOR.reset(token)
+            ACTOR.reset(actor)
+            HELD.reset(held)
         self._ended()
         return result
 
 
+def _is_lock(limit: object) -> bool:
+    """Return whether a limit is a lock that everybody knows; of others nobody can say how many."""
+    return f"{type(limit).__module__}.{type(limit).__qualname__}" in _LOCKS
+
+
+_LOCKS = {"_thread.lock", "_thread.RLock", "asyncio.locks.Lock"}
 _HERE = (None, "thread", "threads")
 
 _CODES = {_Call.__call__.__code__, _AsyncCall.__call__.__code__}
@@ -103,7 +132,7 @@ def watched(manager: JobManager, program: Program, record: Record) -> JobManager
 
 def _watched(program: Program, record: Record) -> Program:
     made = copy.copy(program)
-    made.fns = [_wrapped(record, i, fn, is_job=True) for i, fn in enumerate(program.fns)]
+    made.fns = [_wrapped(record, i, fn, program.jobs[i]) for i, fn in enumerate(program.fns)]
     made.whens = {i: _wrapped(record, i, when) for i, when in program.whens.items()}
     made.wirings = [
         None if each is None else Wiring(made.fns[i], each.names, program.forms[i] & 3)
@@ -118,9 +147,12 @@ def _watched(program: Program, record: Record) -> Program:
 
 
 def _wrapped(
-    record: Record, i: int, fn: Callable[..., Any], *, is_job: bool = False
+    record: Record,
+    i: int,
+    fn: Callable[..., Any],
+    job: FunctionJob[..., Any, Any] | None = None,
 ) -> Callable[..., Any]:
-    return (_AsyncCall if is_async(fn) else _Call)(record, i, fn, is_job=is_job)
+    return (_AsyncCall if is_async(fn) else _Call)(record, i, fn, job)
 
 
 def param_name(program: Program) -> str:
