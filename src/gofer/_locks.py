@@ -94,7 +94,7 @@ class Lock:
 
     def _stand_in_line(self, wake: Callable[[], object]) -> Place:
         self._ctx.check()
-        if any(place.limit is self._limit for place in HELD.get()):
+        if any(place.limit is self._limit and place.is_held for place in HELD.get()):
             raise LockDeadlock(self.name)
         return self._limit.enter(self.name, wake)
 

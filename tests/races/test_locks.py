@@ -173,3 +173,27 @@ def test_a_lock_has_a_name(name: object) -> None:
     """Text, as all names."""
     with pytest.raises(TypeError, match="a lock's name must be text"):
         Context().lock(name)  # type: ignore[arg-type]
+
+
+def test_what_was_begun_under_a_lock_could_never_take_it_later() -> None:
+    """A task inherits what is held; once that has been given back it is as free as for all."""
+
+    @job
+    async def begin(ctx: Context) -> str:
+        given_back = asyncio.Event()
+
+        async def later() -> str:
+            with pytest.raises(LockDeadlock):
+                async with ctx.lock("it"):
+                    pytest.fail("it is held, and its holder might wait for this")
+            await given_back.wait()
+            async with ctx.lock("it"):
+                return "taken"
+
+        async with ctx.lock("it"):
+            mine = asyncio.create_task(later())
+            await asyncio.sleep(0)
+        given_back.set()
+        return await mine
+
+    assert JobManager([begin]).execute()[begin] == "taken"
