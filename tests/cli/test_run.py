@@ -82,7 +82,7 @@ def test_an_error_that_cannot_be_formatted_is_named(command: Gofer) -> None:
     done = command("run", "jobs:hostile")
 
     assert done.returncode == 1, done
-    assert "Hostile: hands off" in done.stderr.splitlines()[-1]
+    assert "Hostile: hands off" in done.stderr  # 3.13 says below it that it has no notes
     assert "    Hostile: hands off" in done.stdout
 
 

@@ -59,7 +59,7 @@ def main() -> None:
     except ImportError:
         sys.exit("this needs atheris: pip install 'gofer[fuzz]'")
     sys.path.insert(1, str(Path(__file__).parents[2]))  # for benchmarks
-    with atheris.instrument_imports(include=["gofer", "benchmarks"]):
+    with atheris.instrument_imports(include=["gofer", "benchmarks", "argparse", "json"]):
         import targets
 
         for module in targets.MODULES:  # else they come too late, when they are needed
