@@ -101,7 +101,7 @@ def test_timeout_cancels_the_run(command: Gofer, more: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "option", [["--limit", "0"], ["--limit", "two"], ["--timeout", "nan"], ["--timeout", "-1"]]
+    "option", [["--limit", "0"], ["--limit", "two"], ["--timeout", "nan"], ["--timeout", "soon"]]
 )
 def test_a_number_that_cannot_be_is_refused(command: Gofer, option: list[str]) -> None:
     """Exit 2, with the option and what it must be."""

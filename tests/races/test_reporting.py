@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from types import SimpleNamespace
 from typing import Any
@@ -162,7 +163,7 @@ def test_without_races_a_check_passes() -> None:
     assert detector.report() == "0 races"
 
 
-@pytest.mark.parametrize("param", [None, 7, "text", object(), sys])
+@pytest.mark.parametrize("param", [None, 7, "text", object(), sys, re.compile("x")])
 def test_what_cannot_be_tracked_is_passed_on(param: object) -> None:
     """A manager whose param is nothing to write to runs as ever."""
     seen = []
