@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import dataclasses
 import functools
+import pickle
 import threading
 from types import SimpleNamespace
 from typing import Any, NamedTuple
@@ -332,3 +334,17 @@ def test_a_lock_of_ones_own_as_limit_did_not_count(make: Any) -> None:
 
     assert found(lock) == []
     assert found(make()) == ["page.total"]
+
+
+@pytest.mark.parametrize("read", [pickle.dumps, copy.deepcopy, dataclasses.asdict])
+def test_what_is_in_a_tuple_was_not_read_by_what_reads_everything(read: Any) -> None:
+    """A list in a tuple in a list, and no proxy comes out of it."""
+
+    def look(page: Any) -> None:
+        told = read(page)
+        if read is dataclasses.asdict:
+            assert type(told["inner"][0]) is type(told["rows"][0][0]) is list
+
+    page = Data(inner=([1],), rows=[([2],)])
+    assert races_of(page, look, lambda page: page.inner[0].append(1)) == ["page.inner[0]"]
+    assert races_of(page, look, lambda page: page.rows[0][0].append(1)) == ["page.rows[0][0]"]

@@ -125,6 +125,8 @@ def read_all(value: Any, seen: set[int] | None = None) -> Any:
     thing = unwrap(value)
     seen = set() if seen is None else seen
     kind = type(thing)
+    if is_tuple(kind):  # it may be one with proxies in it
+        return remade(thing, [read_all(each, seen) for each in thing])
     if id(thing) in seen:
         return thing
     if kind in PROXIES:
