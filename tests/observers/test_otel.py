@@ -294,6 +294,19 @@ def test_a_job_that_was_torn_out_of_its_thread_ends_with_its_run(telemetry: Tele
     assert telemetry.points("gofer.job.active")[0].value == 0
 
 
+def test_a_job_that_was_sent_and_never_began_has_not_started(telemetry: Telemetry) -> None:
+    """The trace says of it what the report says; it used to say that it was cancelled."""
+    observer = telemetry.observer()
+    run = JobManager([job(work), job(work, name="idle")]).execute(only=["work"])
+    observer.run_started(run)
+    observer.job_started(run, "idle")
+    observer.run_ended(run)
+
+    assert run.record("idle").state == "not started"
+    assert telemetry.spans["job idle"].attributes["gofer.job.state"] == "not started"
+    assert telemetry.points("gofer.job.active")[0].value == 0
+
+
 def test_without_opentelemetry_the_error_says_what_to_install() -> None:
     """The extra is named, and nothing of OpenTelemetry is needed for the rest."""
     code = (

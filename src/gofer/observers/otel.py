@@ -139,9 +139,13 @@ class OpenTelemetryObserver(Observer):
         with self._lock:
             spans = self._runs.pop(run)
         end = spans.at(run.duration)
-        for name in tuple(spans.open):  # its thread was torn out of it by a signal handler
+        for name in tuple(spans.open):
+            # It was sent to a process and had not begun there, or a signal handler has torn its
+            # thread out of it.
+            never = run.record(name).state == "not started"
             self._active.add(-1, _labels(run, name))
-            _end(spans.open.pop(name), end, "gofer.job.state", "cancelled", None)
+            state = "not started" if never else "cancelled"
+            _end(spans.open.pop(name), end, "gofer.job.state", state, None)
         error = run.error if run.state == "failed" else None
         _end(spans.run, end, "gofer.run.state", run.state, error)
 
