@@ -164,6 +164,7 @@ def check_source(source: bytes) -> None:
     assert told.err == "", told
     for line in told.out.splitlines():
         assert not line or line.removeprefix("written.py:").isidentifier(), told
+    check_target("written.py")  # it names no manager, so those in there are proposed
 
 
 def check_workload(text: str) -> None:

@@ -64,6 +64,11 @@ def _whole(target: str) -> str:
     return hint(name and f"{target}:{name}")
 
 
+def _last_name(called: object) -> str:
+    """Return the name that is called: of ``JobManager`` and ``gofer.JobManager`` the same."""
+    return str(getattr(called, "attr", getattr(called, "id", "")))
+
+
 def managers_in(path: str) -> Iterator[str]:
     """Find the names to which a file binds a ``JobManager(...)``, without running it."""
     import ast
@@ -75,7 +80,10 @@ def managers_in(path: str) -> Iterator[str]:
         text = file.read()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of what looks odd in it: nobody has asked
-        tree = ast.parse(text)
+        try:
+            tree = ast.parse(text)
+        except (RecursionError, MemoryError):
+            raise ValueError("it is nested too deeply") from None
     for line in tree.body:
         if isinstance(line, ast.Assign):
             targets = line.targets
@@ -84,7 +92,7 @@ def managers_in(path: str) -> Iterator[str]:
         else:
             continue
         call = line.value
-        if isinstance(call, ast.Call) and ast.unparse(call.func).endswith("JobManager"):
+        if isinstance(call, ast.Call) and _last_name(call.func).endswith("JobManager"):
             yield from (each.id for each in targets if isinstance(each, ast.Name))
 
 
