@@ -44,30 +44,36 @@ def whats_there() -> set[object]:
     }
     for loop in list(_loops):
         found |= {task for task in asyncio.all_tasks(loop) if not task.done()}
-    return found | _child_processes()
+    idle = _idle_workers()
+    return found | {f"process {pid}" for pid in _descendants("self") - idle}
 
 
-def _child_processes() -> set[object]:
-    """Return one entry for each, zombies included; nothing on systems without Linux's /proc."""
-    found: set[object] = set()
-    ours = _idle_workers()
-    for each in Path("/proc/self/task").glob("*/children"):
+def _descendants(process: str) -> set[int]:
+    """Return those of a process, zombies included; none on systems without Linux's /proc."""
+    found: set[int] = set()
+    for each in Path(f"/proc/{process}/task").glob("*/children"):
         try:
-            found |= {f"process {pid}" for pid in each.read_text().split() if pid not in ours}
+            found |= {int(pid) for pid in each.read_text().split()}
         except OSError:  # the thread has ended meanwhile
             continue
+    for pid in tuple(found):
+        found |= _descendants(str(pid))
     return found
 
 
-def _idle_workers() -> set[str]:
-    """Return the workers that have no job, and the servers that start them: they may stay."""
+def _idle_workers() -> set[int]:
+    """Return the workers that wait for jobs in Gofer's pools, and the servers that started them.
+
+    They may stay. One that has a job, or that its pool does not know any more, may not.
+    """
     processes = sys.modules.get("gofer.backends.processes")
-    found = set()
-    for pool in tuple(processes._pools) if processes else ():
+    found: set[int] = set()
+    for pool in () if processes is None else tuple(processes._pools):
         staff = pool._staff
-        found |= {str(hand.pid) for hand in tuple(staff.hands) if not hand.in_flight}
+        found |= {hand.pid for hand in tuple(staff.hands) if not hand.in_flight}
         server = getattr(staff._starter, "_server", None)
-        found |= {str(server.pid)} if server is not None else set()
+        if server is not None:
+            found.add(server.pid)
     return found
 
 

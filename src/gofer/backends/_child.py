@@ -32,7 +32,7 @@ from gofer.errors import Cancelled, ParamIsCopy
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from typing import Any, NoReturn
 
 _PLAIN = frozenset({type(None), bool, int, float, str, bytes})
 _SOON = 0.0005  # seconds that replies may wait for others, while there is more to do
@@ -47,35 +47,47 @@ class _Run:
     """What a worker knows of one run."""
 
     def __init__(self, deadline: float | None, parcel: Parcel) -> None:
-        values, variables = parcel.open() if parcel.data else ({}, [])
-        self.ctx = Context(deadline=deadline, values=values)
-        self.deadline = deadline
+        self.deadline, self.parcel = deadline, parcel
+        self.values: Any = {}
         self.variables = Variables()
+        self.renew()
+        self.opened = not parcel.data
+        self.param: Parcel | None = None
+        self.copy: Copy | None = None
+        self.functions: dict[int, Any] = {}
+
+    def renew(self) -> None:
+        """Make another context for the jobs to come."""
+        self.ctx = Context(deadline=self.deadline, values=self.values)
         self.variables.run(_CURRENT.set, self.ctx)
+
+    def open(self) -> None:
+        """Unpickle the values and context variables, once, in the thread that runs jobs."""
+        self.opened = True
+        self.values, variables = _main_module.opened(self.parcel)
+        self.ctx._values = self.values
         for module, name, value in variables:
             try:
                 __import__(module)
                 self.variables.run(getattr(sys.modules[module], name).set, value)
             except Exception:  # it is not there: this job's module may never ask for it
                 continue
-        self.param: Parcel | None = None
-        self.copy: Copy | None = None
-        self.functions: dict[int, Any] = {}
 
     def lend(self, job: str) -> Any:
         """Return the param, as a copy that refuses to be written."""
         if self.copy is None and self.param is not None:
-            self.copy = Copy(self.param.open())
-        return None if self.copy is None else self.copy.lend(job)
+            self.copy = Copy(_main_module.opened(self.param))
+        if self.copy is None:
+            return None
+        self.copy.job = job
+        return self.copy.lend()
 
-    def take_back(self) -> None:
-        """Look whether a job has written to the param."""
-        if self.copy is not None:
-            try:
-                self.copy.take_back()
-            except ParamIsCopy:
-                self.copy = None  # the next job gets another
-                raise
+    def take_back(self) -> str | None:
+        """Return what of the param a job has written to, if it has."""
+        written = None if self.copy is None else self.copy.take_back()
+        if written is not None:
+            self.copy = None  # the next job gets another
+        return written
 
 
 class _Worker:
@@ -91,6 +103,7 @@ class _Worker:
         self.flushed_at = 0.0
         self.runs: dict[int, _Run] = {}
         self.job: tuple[int, Context] | None = None  # number and context of what runs
+        self.to_cancel = 0  # the last number that was to be cancelled
         self.task: Any = None
         self.loop: Any = None
         self.leaving = False
@@ -107,6 +120,7 @@ class _Worker:
                 if self.filled:
                     self.flush()
                 if not line:
+                    flush_streams()
                     gate.acquire()
                 continue
             self.run(*job)
@@ -114,7 +128,7 @@ class _Worker:
     def run(
         self,
         number: int,
-        run_number: int,
+        run: _Run,
         function: int,
         name: str,
         nargs: int,
@@ -125,25 +139,26 @@ class _Worker:
     ) -> None:
         """Run a job, and reply."""
         _letters.CURRENT.pack_into(self.journal, 0, number)
-        run = self.runs[run_number]
-        ctx = run.ctx if deadline == run.deadline else run.ctx.child(deadline=deadline)
-        variables = run.variables.copy()
-        if ctx is not run.ctx:
-            variables.run(_CURRENT.set, ctx)
-        if carried:
-            from gofer.observers._carry import unpack
-
-            variables.run(unpack, carried)
-        self.job = number, ctx
         start = _parts.clock()
         parcel = None if data is None else Parcel(data, buffers)
+        written = None
         try:
             try:
+                ctx = self._enter(number, run, deadline)
+                variables = run.variables.copy()
+                if ctx is not run.ctx:
+                    variables.run(_CURRENT.set, ctx)
+                if carried:
+                    from gofer.observers._carry import unpack
+
+                    variables.run(unpack, carried)
                 value = variables.run(self._call, run, ctx, function, name, nargs, parcel)
             finally:
                 self.job = None
                 if nargs == 2:
-                    run.take_back()
+                    written = run.take_back()
+            if written is not None:
+                raise ParamIsCopy(name, written)
             end = _parts.clock()
             if type(value) in _PLAIN and not (type(value) is bytes and len(value) > 4096):
                 reply: Any = (number, _letters.DONE, start, end, value, 0)
@@ -160,8 +175,23 @@ class _Worker:
             self.reply(marshal.dumps((number, _letters.FAILED, start, end, told, 0)))
             if terminated:
                 self.flush()
-                os._exit(128 + signal.SIGTERM)
+                leave(128 + signal.SIGTERM)
         _letters.CURRENT.pack_into(self.journal, 0, 0)
+
+    def _enter(self, number: int, run: _Run, deadline: float | None) -> Context:
+        """Return the context of a job that begins; from here on it can be cancelled."""
+        if run.ctx.cancelled:  # with a job before this one; or by the deadline, and will be again
+            run.renew()
+        ctx = run.ctx
+        self.job = number, ctx
+        if not run.opened:
+            run.open()
+        if deadline != run.deadline:
+            ctx = ctx.child(deadline=deadline)
+            self.job = number, ctx
+        if self.to_cancel == number:
+            ctx.cancel("it was stopped")
+        return ctx
 
     def _call(
         self, run: _Run, ctx: Context, function: int, name: str, nargs: int, parcel: Parcel | None
@@ -243,6 +273,10 @@ class _Worker:
                     self.told(marshal.loads(body), deque(buffers))
                 frames = reader.read()
         except (EOFError, OSError):
+            pass
+        except BaseException as error:  # a fault; a worker that does not listen is of no use
+            _parts.report_unraisable(error, "the thread of a worker process has a fault", self)
+        finally:
             os.killpg(0, signal.SIGKILL)
 
     def told(self, messages: list[Any], buffers: deque[Any]) -> None:
@@ -252,7 +286,8 @@ class _Worker:
             if kind in _WITH_BUFFERS:
                 taken = [buffers.popleft() for _ in range(rest.pop())]
             if kind == _letters.JOB:
-                self.line.append((*rest, taken))
+                number, run, *others = rest
+                self.line.append((number, self.runs[run], *others, taken))
             elif kind == _letters.FUNCTION:
                 run, number, data = rest
                 self.runs[run].functions[number] = Parcel(data, taken)
@@ -282,6 +317,7 @@ class _Worker:
         What runs may be ended by a signal, which must not hit another job.
         """
         self.give_back()
+        self.to_cancel = number  # first: the main thread looks at it after it has set `job`
         current = self.job
         if current is None or current[0] != number:
             return
@@ -319,13 +355,19 @@ def main(sock_fd: int, journal_fd: int, fault_fd: int, life_fd: int) -> None:
     worker = _Worker(sock, journal)
     reader = Reader(sock)
     frames: list[Any] = []
-    while not frames:
-        frames = reader.read()
+    try:
+        while not frames:
+            frames = reader.read()
+    except (EOFError, OSError):  # the pool was closed meanwhile
+        leave(0)
     _begin(marshal.loads(frames[0][0]))
 
     def terminate(*_: object) -> None:
+        (target,) = _letters.TARGET.unpack_from(journal, _letters.TARGET_AT)
+        if target and target != _letters.CURRENT.unpack_from(journal, 0)[0]:
+            return  # it was meant for a job that has just ended
         if worker.job is None:
-            os._exit(128 + signal.SIGTERM)
+            leave(128 + signal.SIGTERM)
         raise _Terminated
 
     signal.signal(signal.SIGTERM, terminate)
@@ -335,6 +377,22 @@ def main(sock_fd: int, journal_fd: int, fault_fd: int, life_fd: int) -> None:
     _parts.start_thread(listener)
     worker.send(framed(b""))  # ready
     worker.work()
+    leave(0)
+
+
+def leave(code: int) -> NoReturn:
+    """End this process, whatever threads jobs have left; what they printed is not lost."""
+    flush_streams()
+    os._exit(code)
+
+
+def flush_streams() -> None:
+    """Write out what jobs have printed."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except Exception:  # closed, replaced, or None
+            continue
 
 
 def _begin(given: dict[str, Any]) -> None:

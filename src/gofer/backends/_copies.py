@@ -14,7 +14,7 @@ from gofer.errors import ParamIsCopy
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from typing import Any, NoReturn
 
 _PLAIN = (type(None), bool, int, float, complex, str, bytes, frozenset)
 
@@ -24,6 +24,7 @@ class Copy:
 
     Attributes:
         param: What jobs get.
+        job: Who gets it, for messages.
     """
 
     def __init__(self, param: Any) -> None:
@@ -33,31 +34,38 @@ class Copy:
         self._before: dict[str, int] | None = None if isinstance(param, _PLAIN) else _prints(param)
         self.job = ""
 
-    def lend(self, job: str) -> Any:
-        """Return the param for a job, by its name."""
-        self.job = job
+    def lend(self) -> Any:
+        """Return the param for a job."""
+        self._refused: str | None = None
         if self._guarded is not None:
             try:
-                object.__setattr__(self.param, "__class__", self._guarded)
+                _set_class(self.param, self._guarded)
                 _lent[id(self.param)] = self
             except TypeError:  # its layout does not allow it
                 self._guarded = None
         return self.param
 
-    def take_back(self) -> None:
-        """Note that the job has ended.
-
-        Raises:
-            ParamIsCopy: It has changed the copy, which is of no use any more.
-        """
-        if self._guarded is not None:
-            object.__setattr__(self.param, "__class__", self._class)
-            _lent.pop(id(self.param), None)
+    def take_back(self) -> str | None:
+        """Note that the job has ended; return what it has written to, such as ``param.rows``."""
+        if self._guarded is not None and _lent.pop(id(self.param), None) is not None:
+            _set_class(self.param, self._class)
+        if self._refused is not None:
+            return self._refused
         if self._before is not None:
             after = _prints(self.param) or {}
             for name in {**self._before, **after}:
                 if self._before.get(name) != after.get(name) and not self._is_cache(name):
-                    raise ParamIsCopy(self.job, f"param{name}")
+                    return f"param{name}"
+        return None
+
+    def refuse(self, name: str) -> NoReturn:
+        """Refuse a write, and remember it: the job may not listen.
+
+        Raises:
+            ParamIsCopy: Always.
+        """
+        self._refused = f"param.{name}"
+        raise ParamIsCopy(self.job, self._refused)
 
     def _is_cache(self, name: str) -> bool:
         """Return whether an attribute is the value of a ``cached_property``: to read it writes."""
@@ -66,17 +74,41 @@ class Copy:
 
 _lent: dict[int, Copy] = {}
 _classes: dict[type, Any] = {}
+_set_class: Any = object.__dict__["__class__"].__set__
 
 
-def _refuse(param: Any, name: str, _value: Any = None) -> None:
-    copy = _lent.get(id(param))
-    raise ParamIsCopy("?" if copy is None else copy.job, f"param.{name}")
+def _guarded(kind: Any) -> Any:
+    """Return a class like this one whose objects refuse to be written; None if there can't be.
 
+    Only those that are lent refuse: copies that a job makes are its own, and are of that class,
+    or of its own: they are pickled and copied as what they were.
+    """
 
-def _guarded(kind: type) -> Any:
-    """Return a class like this one whose objects refuse to be written; None if there can't be."""
+    def write(param: Any, name: str, value: Any) -> None:
+        if (copy := _lent.get(id(param))) is not None:
+            copy.refuse(name)
+        kind.__setattr__(param, name, value)
+
+    def delete(param: Any, name: str) -> None:
+        if (copy := _lent.get(id(param))) is not None:
+            copy.refuse(name)
+        kind.__delattr__(param, name)
+
+    def reduce(param: Any, protocol: Any) -> Any:
+        ours = type(param)
+        _set_class(param, kind)
+        try:
+            return param.__reduce_ex__(protocol)
+        finally:
+            _set_class(param, ours)
+
     if kind not in _classes:
-        body = {"__setattr__": _refuse, "__delattr__": _refuse, "__slots__": ()}
+        body: dict[str, Any] = {
+            "__setattr__": write,
+            "__delattr__": delete,
+            "__reduce_ex__": reduce,
+        }
+        body |= {"__slots__": (), "__class__": property(lambda _: kind)}
         body |= {"__module__": kind.__module__, "__qualname__": kind.__qualname__}
         try:
             _classes[kind] = type(kind)(kind.__name__, (kind,), body)

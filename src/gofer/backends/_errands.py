@@ -63,7 +63,7 @@ class Errand:
         self.port, self.i, self.fn, self.nargs = port, i, fn, nargs
         self.args, self.kwargs = args, kwargs
         self.number = next(port.pool.numbers)
-        self.name = port.execution.name_of(i)
+        self.name = str.__str__(port.execution.name_of(i))  # not of a subclass: marshal knows none
         self.deadline, self.carried = port.deadline, None
         self.key = getattr(fn, "__code__", None) or type(fn)
         pace = port.pool.paces.get(self.key)
@@ -85,7 +85,7 @@ class Errand:
         if how == _letters.PICKLED:
             try:
                 value = Parcel(what, buffers).open()
-            except Exception as error:
+            except BaseException as error:  # what is unpickled may raise anything
                 why = NotPicklable(self.name, "its result", "what was sent", describe(error))
                 why.__cause__ = error
                 self.failed(why, start, end)
@@ -284,8 +284,8 @@ class Port:
             param = self._pack_param(errand.name, round_number)
         known = hand.known.get(self.number)
         if known is None:
-            known = hand.known[self.number] = set()
             run = self._pack_run()
+            known = hand.known[self.number] = set()
             hand.say(
                 _letters.RUN, self.number, self.deadline, run.data, len(run.buffers),
                 buffers=run.buffers,
@@ -296,8 +296,8 @@ class Port:
                 _letters.FUNCTION, self.number, number, function.data, len(function.buffers),
                 buffers=function.buffers,
             )  # fmt: skip
-        if param is not None and hand.params.get(self.number) != param.data:
-            hand.params[self.number] = param.data
+        if param is not None and hand.params.get(self.number) != param.print:
+            hand.params[self.number] = param.print
             hand.say(
                 _letters.PARAM, self.number, param.data, len(param.buffers), buffers=param.buffers
             )

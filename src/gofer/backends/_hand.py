@@ -33,9 +33,10 @@ class Hand:
         leaving: Whether it is to be given nothing more.
         news_at: When it was last heard of, or first given something after that.
         asked: Whether it has been asked to give back what has not begun.
+        halting: Numbers of jobs that it has been told to stop, and that have not ended.
         served: How many jobs it has been given.
         known: Run -> numbers of the functions that it knows.
-        params: Run -> the param's pickle that it has.
+        params: Run -> the fingerprint of the param that it has.
     """
 
     def __init__(self, starter: Any, given: dict[str, Any]) -> None:
@@ -75,11 +76,12 @@ class Hand:
         self.in_flight: dict[int, Errand] = {}
         self.load = 0.0
         self.ready = self.leaving = self.asked = False
+        self.halting: set[int] = set()
         self.blocked = False  # whether its socket takes no more for now
         self.news_at = _parts.clock()
         self.served = 0
         self.known: dict[int, set[int]] = {}
-        self.params: dict[int, bytes] = {}
+        self.params: dict[int, Any] = {}
         self.over: list[Any] = []
         self.messages: list[Any] = []
         self.buffers: list[Any] = []
@@ -123,6 +125,11 @@ class Hand:
             os.killpg(self.pid, signum)
         except (ProcessLookupError, PermissionError):
             return
+
+    def stop(self, number: int, signum: int) -> None:
+        """Send a signal that is meant for one job; a worker that has ended it does not mind."""
+        _letters.TARGET.pack_into(self.journal, _letters.TARGET_AT, number)
+        self.kill(signum)
 
     def stack(self) -> str:
         """Return what ``faulthandler`` wrote when it died."""

@@ -39,6 +39,10 @@ COUNT = Struct("<Q")
 COUNT_AT = 8
 """Then: how many bytes of replies follow that have not been sent."""
 
+TARGET = Struct("<q")
+TARGET_AT = 16
+"""Then: the job for which the parent has sent a signal, or 0."""
+
 REPLIES_AT = 32
 """Where they stand; before them is room for a frame's head."""
 

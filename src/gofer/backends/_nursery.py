@@ -62,6 +62,11 @@ class Spawn:
         process = self._processes.pop(pid, None)
         return None if process is None else _parts.exit_code(process, _WAIT)
 
+    def after_fork(self) -> None:
+        """Let go of what belongs to the parent, in the child of a fork."""
+        for process in self._processes.values():
+            process.returncode = 0  # nobody's to wait for here
+
     def close(self) -> None:
         """Reap what has ended meanwhile."""
         for process in self._processes.values():
@@ -127,6 +132,12 @@ class ForkServer:
         except (OSError, EOFError):
             self.close()
         return self._ended.pop(pid, None)
+
+    def after_fork(self) -> None:
+        """Let go of what belongs to the parent, in the child of a fork: else it outlives it."""
+        if self._sock is not None:
+            self._sock.close()
+            self._server.returncode = 0  # nobody's to wait for here
 
     def close(self) -> None:
         """End the server."""

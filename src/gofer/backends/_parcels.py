@@ -41,6 +41,13 @@ class Parcel:
         """Bytes in all."""
         return len(self.data) + sum(memoryview(each).nbytes for each in self.buffers)
 
+    @property
+    def print(self) -> tuple[bytes, ...]:
+        """What is in it, to be compared: the pickle, and fingerprints of the buffers."""
+        from hashlib import blake2b
+
+        return self.data, *[blake2b(each, digest_size=16).digest() for each in self.buffers]
+
     def open(self) -> Any:
         """Return what is in it."""
         return pickle.loads(self.data, buffers=self.buffers)

@@ -11,6 +11,7 @@ import signal
 import socket
 import threading
 from collections import deque
+from functools import partial
 from itertools import count
 
 from gofer import _parts
@@ -18,7 +19,7 @@ from gofer._core.lanes import AWAY
 from gofer.backends import _letters
 from gofer.backends._errands import Errand, Port
 from gofer.backends._staff import Staff, how
-from gofer.errors import Cancelled, JobCrashed
+from gofer.errors import Cancelled, JobCrashed, describe
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 _NOTICE = 0.1  # seconds that a stopped job has to end by itself, before it gets a signal
 _WORTH = 0.005  # seconds of work for which it pays to start a worker
+_FAULTS = 3  # of this thread in a row, after which it ends
 _KNOWN = 1000  # functions of which it is known how long they take
 
 
@@ -64,7 +66,7 @@ class Pool:
     def _begin(self) -> None:
         self._lock = threading.Lock()  # around whether there is a thread
         self._thread: threading.Thread | None = None
-        self._closing = False
+        self._closing = self._at_exit = False
         self._word: deque[tuple[str, Any]] = deque()  # left by other threads
         self._awake = False  # whether the bell has been rung
         self._bell: Any = None  # and its rope, while there is a thread
@@ -112,10 +114,14 @@ class Pool:
             except OSError:  # it rings already, or the thread has just left
                 pass
 
-    def close(self) -> None:
-        """End all workers, and wait a moment for them; the next run starts others."""
+    def close(self, *, at_exit: bool = False) -> None:
+        """End all workers, and wait a moment for them; the next run starts others.
+
+        Args:
+            at_exit: Whether the program ends, so that runs which were left are not waited for.
+        """
         with self._lock:
-            thread, self._closing = self._thread, True
+            thread, self._closing, self._at_exit = self._thread, True, at_exit
         if thread is not None:
             self.leave_word("close", None)
             thread.join(5.0)
@@ -124,12 +130,20 @@ class Pool:
     # The thread
 
     def _serve(self) -> None:
-        self._staff.open(self._bell, self._heard)
-        try:
-            while self._turn():
-                pass
-        except BaseException as error:
-            self._broken(error)
+        faults = 0  # in a row
+        while faults < _FAULTS:
+            try:
+                self._staff.open(self._bell, self._heard)
+                while self._turn():
+                    faults = 0
+                return
+            except BaseException as error:
+                faults += 1
+                self._broken(error)
+        with self._lock:
+            self._ports.clear()
+            self._thread = None
+            self._unhang()
 
     def _turn(self) -> bool:
         """Wait for news and see to them; return whether to go on."""
@@ -142,13 +156,15 @@ class Pool:
         self._press()
         self._staff.see_to_times()
         self._staff.flush()
-        if self._ports or (self._staff.hands and not self._closing):
+        left = self._ports and not self._at_exit
+        if left or (self._staff.hands and not self._closing):
             return True
         with self._lock:
-            if self._ports or any(kind == "send" for kind, _ in self._word):
+            left = self._ports and not self._at_exit
+            if left or any(kind == "send" for kind, _ in self._word):
                 return True
             self._thread = None
-            self._staff.close()
+            self._staff.close(at_once=bool(self._ports))
             self._staff = self._make_staff()
             self._unhang()
         return False
@@ -194,7 +210,7 @@ class Pool:
         self._hungry.pop(port, None)
         for errand in tuple(port.errands):
             self._stop(errand)
-        if port.closed:
+        if port.closed or port.execution.over():  # perhaps with nobody there to close it
             self._ports.pop(port, None)
             for hand in self._staff.hands:
                 hand.forget(port.number)
@@ -222,7 +238,7 @@ class Pool:
             errand = self._line.popleft()
             try:
                 errand.port.pack(errand, hand, self._round)
-            except Exception as error:
+            except BaseException as error:  # what is pickled may raise anything
                 self._forget(errand)
                 errand.failed(error, None, _parts.clock())
                 continue
@@ -315,8 +331,8 @@ class Pool:
             self.returned([errand])
             return
         ctx = errand.port.execution.ctx
-        hand.say(_letters.CANCEL, errand.number, "" if ctx is None else str(ctx.cause))
-        hand.asked = True  # it gives back all that has not begun, and gets nothing meanwhile
+        hand.say(_letters.CANCEL, errand.number, "" if ctx is None else describe(ctx.cause))
+        hand.halting.add(errand.number)  # until it has ended, the worker gets nothing else
         errand.due = _parts.clock() + _NOTICE
         self._stopping.add(errand)
 
@@ -327,27 +343,41 @@ class Pool:
             hand = self._staff.who_has(errand)
             if hand is None:
                 self._stopping.discard(errand)
+            elif now >= errand.due and hand.current != errand.number:
+                errand.due = now + _NOTICE  # not begun: it is given back, or begins
             elif now >= errand.due:
-                hand.kill(signal.SIGTERM if errand.stage == 1 else signal.SIGKILL)
+                hand.stop(errand.number, signal.SIGTERM if errand.stage == 1 else signal.SIGKILL)
+                hand.leaving = True
                 errand.stage += 1
                 errand.due = now + self._grace
 
     # -- the worst
 
     def _broken(self, error: BaseException) -> None:
-        """This thread has a fault: fail everything that waits, so that nobody waits for ever."""
-        with self._lock:
-            ports, staff = tuple(self._ports), self._staff
-            self._unhang()
-            self._begin()
-        staff.close(at_once=True)
-        for port in ports:
-            waiting = {*port.errands, *port.take(1 << 30)}
-            port.errands.clear()
-            for errand in waiting:
-                errand.failed(error, None, _parts.clock())
-            if port.ended:
-                port.book()
+        """This thread has a fault: fail everything that waits, so that nobody waits for ever.
+
+        The runs go on, with other workers: those that do not fail fast may have more jobs.
+        """
+        staff, self._staff = self._staff, self._make_staff()
+        words = [self._word.popleft() for _ in range(len(self._word))]
+        sent = [what for kind, what in words if kind == "send"]
+        self._word.extend(word for word in words if word[0] != "send")
+        self._line.clear()
+        self._stopping.clear()
+        calls = [partial(self._fail, port, sent, error) for port in tuple(self._ports)]
+        for call in (partial(staff.close, at_once=True), *calls):
+            try:
+                call()
+            except BaseException as failure:
+                _parts.report_unraisable(failure, "the thread of a process pool has a fault", self)
+
+    def _fail(self, port: Port, sent: list[Errand], error: BaseException) -> None:
+        """Fail all that a run has in the pool, or has sent to it."""
+        lost = {*port.errands, *[each for each in sent if each.port is port], *port.take(1 << 30)}
+        port.errands.clear()
+        for errand in lost:
+            errand.failed(error, None, _parts.clock())
+        port.book()
 
     def after_fork(self) -> None:
         """Forget everything, in the child of a fork: the workers are the parent's."""

@@ -47,6 +47,7 @@ _TRIFLE = 0.0002  # seconds of work for which it does not pay to wake another wo
 _MOST = 128  # errands that a worker is given at once
 _PATIENCE = 0.005  # seconds without news after which what has not begun is asked back
 _TRIES = 3  # workers in a row that may end before they are ready
+_DYING = 0.5  # seconds from the end of a socket to that of its worker
 _DEATHS = 3  # workers that may die with an errand in line, before it counts as their killer
 
 
@@ -154,7 +155,8 @@ class Staff:
         """Return who gets the next errand: for trifles one that is awake, else the least loaded."""
         best = None
         for hand in reversed(self.hands):
-            if not hand.ready or hand.leaving or hand.asked or len(hand.in_flight) >= _MOST:
+            busy = hand.asked or hand.halting or len(hand.in_flight) >= _MOST
+            if not hand.ready or hand.leaving or busy:
                 continue
             if hand.in_flight and hand.load < _TRIFLE:
                 return hand
@@ -180,6 +182,8 @@ class Staff:
 
     def _ear(self, hand: Hand) -> Callable[[int], None]:
         def events(mask: int) -> None:
+            if hand not in self.hands:  # its end was seen a moment ago
+                return
             if mask & selectors.EVENT_WRITE:
                 self._flush(hand)
             if mask & selectors.EVENT_READ:
@@ -208,6 +212,7 @@ class Staff:
             errand = hand.in_flight.pop(reply[0], None)
             if errand is None:  # it has been read from the journal
                 continue
+            hand.halting.discard(errand.number)
             hand.load -= errand.estimate
             if reply[1] == _letters.RETURNED:
                 returned.append(errand)
@@ -237,6 +242,8 @@ class Staff:
         if hand.watch is not None:
             self._selector.unregister(hand.watch)
         self._hear_the_last(hand)
+        if hand.watch is not None and not select.select([hand.watch], [], [], _DYING)[0]:
+            hand.kill(signal.SIGKILL)  # it has closed its socket, and lives
         status = self._starter.status(hand.pid)
         current = hand.in_flight.pop(hand.current, None)
         left = list(hand.in_flight.values())
@@ -285,6 +292,7 @@ class Staff:
 
     def after_fork(self) -> None:
         """Close what belongs to the parent, in the child of a fork."""
+        self._starter.after_fork()
         for hand in self.hands:
             for close in (hand.sock.close, lambda hand=hand: os.close(hand.life)):
                 try:

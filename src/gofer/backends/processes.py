@@ -104,7 +104,7 @@ def default() -> ProcessBackend:
 
 def _close_all() -> None:
     for pool in tuple(_pools):
-        pool.close()
+        pool.close(at_exit=True)
 
 
 def _forget_all() -> None:

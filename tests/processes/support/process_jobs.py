@@ -1,0 +1,555 @@
+"""Jobs for worker processes: in a module that workers can import, unlike the tests themselves."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import dataclasses
+import faulthandler
+import functools
+import os
+import resource
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NoReturn
+
+import gofer
+
+COLOR: contextvars.ContextVar[Any] = contextvars.ContextVar("COLOR", default="none")
+
+
+# Dying
+
+
+def die(how: str) -> NoReturn:
+    """End this process, and leave no core file."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    if how == "segfault":
+        faulthandler._sigsegv()
+    elif how == "abort":
+        os.abort()
+    elif how == "SIGKILL":
+        os.kill(os.getpid(), signal.SIGKILL)
+    os._exit(int(how.removeprefix("exit ")))
+
+
+class DiesWhenLoaded:
+    """Ends the process that unpickles it."""
+
+    def __init__(self, how: str) -> None:
+        self.how = how
+
+    def __reduce__(self) -> Any:
+        return die, (self.how,)
+
+
+class DiesWhenPickled:
+    """Ends the process that pickles it."""
+
+    def __init__(self, how: str) -> None:
+        self.how = how
+
+    def __reduce__(self) -> Any:
+        die(self.how)
+
+
+def give_dying(how: str) -> Any:
+    """Return what ends this process when it is pickled."""
+    return DiesWhenPickled(how)
+
+
+def die_while_sending(how: str) -> bytes:
+    """Return so much that it does not fit into the pipe, and die in the midst of it."""
+    main = threading.main_thread().ident
+
+    def watch() -> None:
+        while True:
+            frame = sys._current_frames()[main]  # type: ignore[index]
+            while frame is not None:
+                if frame.f_code.co_name == "send" and frame.f_code.co_filename.endswith(
+                    "_child.py"
+                ):
+                    die(how)
+                frame = frame.f_back  # type: ignore[assignment]
+
+    threading.Thread(target=watch, daemon=True).start()
+    return bytes(1 << 27)
+
+
+def take(thing: Any) -> Any:
+    """Return what it was given."""
+    return thing
+
+
+# Counting
+
+
+def note(folder: str, name: object) -> None:
+    """Note that a job has run: one line in a file of its own."""
+    with open(Path(folder) / str(name), "a", encoding="utf-8") as file:
+        file.write(f"{os.getpid()}\n")
+
+
+def work(folder: str, number: int) -> int:
+    """Note that it has run, and return its number."""
+    note(folder, number)
+    return number
+
+
+def runs_of(folder: object, name: object) -> int:
+    """Return how often a job has run."""
+    path = Path(str(folder)) / str(name)
+    return len(path.read_text(encoding="utf-8").split()) if path.exists() else 0
+
+
+# Errors
+
+
+class BadlyLoaded:
+    """Raises where it is unpickled."""
+
+    def __reduce__(self) -> Any:
+        return _raise, (ValueError, "cannot be loaded")
+
+
+class BadlyPickled:
+    """Raises where it is pickled."""
+
+    def __init__(self, error: BaseException) -> None:
+        self.error = error
+
+    def __reduce__(self) -> Any:
+        raise self.error
+
+
+def _raise(kind: type[BaseException], text: str) -> NoReturn:
+    raise kind(text)
+
+
+def give(make: Callable[..., Any], *args: Any) -> Any:
+    """Return what something makes, in the worker."""
+    return make(*args)
+
+
+def give_lock() -> Any:
+    """Return something with a lock in it."""
+    return {"rows": [1, threading.Lock()]}
+
+
+def raises(kind: type[BaseException], *args: Any) -> NoReturn:
+    """Raise."""
+    raise kind(*args)
+
+
+async def araises(kind: type[BaseException], *args: Any) -> NoReturn:
+    """Raise."""
+    await asyncio.sleep(0)
+    raise kind(*args)
+
+
+class TwoArguments(Exception):
+    """Pickles, and cannot be rebuilt."""
+
+    def __init__(self, first: str, second: str) -> None:
+        super().__init__(f"{first} and {second}")
+
+
+class HoldsLock(Exception):
+    """Does not pickle."""
+
+    def __init__(self) -> None:
+        super().__init__("has a lock")
+        self.lock = threading.Lock()
+
+
+def raise_from() -> NoReturn:
+    """Raise an error with a cause that has a context."""
+    try:
+        try:
+            {}["missing"]
+        except KeyError:
+            raise LookupError("not there")  # noqa: B904
+    except LookupError as error:
+        raise RuntimeError("cannot go on") from error
+
+
+def fail_once(*, folder: str, error: Any) -> str:
+    """Die or raise in the first attempt, return in the second."""
+    note(folder, "tries")
+    if runs_of(folder, "tries") == 1:
+        if isinstance(error, str):
+            die(error)
+        raise error
+    return "the second"
+
+
+# Stopping
+
+
+def wait(ctx: gofer.Context, param: str) -> None:
+    """Note that it runs; wait until it is cancelled; note that too."""
+    Path(param, "began").write_text(str(os.getpid()), encoding="utf-8")
+    try:
+        ctx.sleep(60)
+    finally:
+        Path(param, "cleaned").write_text(repr(ctx.cause), encoding="utf-8")
+
+
+def spin(folder: str) -> None:
+    """Never look whether it is cancelled; note that ``finally`` was reached."""
+    Path(folder, "began").write_text(str(os.getpid()), encoding="utf-8")
+    try:
+        while True:
+            time.sleep(0.005)
+    finally:
+        Path(folder, "cleaned").write_text("", encoding="utf-8")
+
+
+async def awaits(folder: str) -> None:
+    """Await for ever; note that ``finally`` was reached."""
+    Path(folder, "began").write_text(str(os.getpid()), encoding="utf-8")
+    try:
+        await asyncio.sleep(60)
+    finally:
+        Path(folder, "cleaned").write_text("", encoding="utf-8")
+
+
+def deaf(folder: str) -> None:
+    """Ignore SIGTERM."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    Path(folder, "began").write_text(str(os.getpid()), encoding="utf-8")
+    while True:
+        time.sleep(0.05)
+
+
+def swallow(folder: str) -> None:
+    """Swallow whatever is raised in it."""
+    Path(folder, "began").write_text(str(os.getpid()), encoding="utf-8")
+    while True:
+        try:
+            time.sleep(0.05)
+        except BaseException:
+            continue
+
+
+def hog(folder: str, seconds: float = 60.0) -> None:
+    """Keep the GIL for long, in one call of C."""
+    import re
+
+    Path(folder, "began").write_text(str(os.getpid()), encoding="utf-8")
+    if seconds < 1:
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            re.match(r"(a+)+$", "a" * 18 + "b")
+        return
+    re.match(r"(a+)+$", "a" * 64 + "b")
+
+
+def has_child(folder: str) -> None:
+    """Have a child process, and wait."""
+    child = subprocess.Popen(["sleep", "60"])
+    Path(folder, "child").write_text(str(child.pid), encoding="utf-8")
+    time.sleep(60)
+
+
+def dies_with_child(folder: str) -> None:
+    """Die and leave a child behind, in a session of its own, that holds all descriptors."""
+    child = os.fork()
+    if child == 0:
+        os.setsid()
+        time.sleep(60)
+        os._exit(0)
+    Path(folder, "child").write_text(str(child), encoding="utf-8")
+    os._exit(3)
+
+
+def sleeps(seconds: float) -> int:
+    """Take that long."""
+    time.sleep(seconds)
+    return os.getpid()
+
+
+def wait_for(folder: str, name: str, seconds: float = 30.0) -> bool:
+    """Wait until a file is there."""
+    until = time.monotonic() + seconds
+    while not Path(folder, name).exists():
+        if time.monotonic() > until:
+            return False
+        time.sleep(0.002)
+    return True
+
+
+# Who and what
+
+
+def pid() -> int:
+    """Return which process this is."""
+    return os.getpid()
+
+
+async def apid() -> int:
+    """Return which process this is."""
+    await asyncio.sleep(0)
+    return os.getpid()
+
+
+def square(number: int) -> int:
+    """Return its square."""
+    return number * number
+
+
+async def asquare(number: int) -> int:
+    """Return its square."""
+    await asyncio.sleep(0)
+    return number * number
+
+
+def color() -> Any:
+    """Return the context variable."""
+    return COLOR.get()
+
+
+def paint(color: str) -> Any:
+    """Set the context variable, and return what it was."""
+    before = COLOR.get()
+    COLOR.set(color)
+    return before
+
+
+def look(ctx: gofer.Context) -> dict[str, Any]:
+    """Return what a job sees of its context."""
+    return {
+        "current": gofer.current_context() is ctx,
+        "value": ctx.value("user"),
+        "remaining": ctx.remaining(),
+        "cancelled": ctx.cancelled,
+    }
+
+
+def on_cancel(ctx: gofer.Context, param: str) -> None:
+    """Have a callback called by the cancellation."""
+    called = threading.Event()
+    ctx.on_cancel(called.set)
+    Path(param, "began").write_text("", encoding="utf-8")
+    if called.wait(30) and ctx.cancelled:
+        Path(param, "called").write_text(str(ctx.cause), encoding="utf-8")
+
+
+def nested(start: str) -> list[int]:
+    """Run a pool of worker processes in this one."""
+    from gofer.backends.processes import ProcessBackend
+
+    backend = ProcessBackend(1, start=start)
+    try:
+        return [os.getpid(), *gofer.map(take_pid, range(2), backend=backend)]
+    finally:
+        backend.close()
+
+
+def take_pid(_: object) -> int:
+    """Return which process this is."""
+    return os.getpid()
+
+
+def run_inside() -> Any:
+    """Run a manager in this process, in threads."""
+    return gofer.JobManager([gofer.job(lambda: 2, name="two")]).execute().results
+
+
+# Params
+
+
+class Page:
+    """A param as most are."""
+
+    def __init__(self) -> None:
+        self.total = 1
+        self.rows: list[int] = [1]
+        self.names = {"a": 1}
+
+    @functools.cached_property
+    def costly(self) -> int:
+        """Is computed once."""
+        return 7
+
+
+class Slots:
+    """A param with slots."""
+
+    __slots__ = ("rows", "total")
+
+    def __init__(self) -> None:
+        self.total, self.rows = 1, [1]
+
+
+@dataclasses.dataclass
+class DataPage:
+    """A param as many are."""
+
+    total: int = 1
+    rows: list[int] = dataclasses.field(default_factory=lambda: [1])
+
+
+@dataclasses.dataclass(frozen=True)
+class FrozenPage:
+    """A param that nobody writes to."""
+
+    total: int = 1
+    rows: list[int] = dataclasses.field(default_factory=lambda: [1])
+
+
+@dataclasses.dataclass(slots=True)
+class SlotsPage:
+    """A param with slots."""
+
+    total: int = 1
+    rows: list[int] = dataclasses.field(default_factory=lambda: [1])
+
+
+class Final:
+    """Has no subclasses."""
+
+    def __init__(self) -> None:
+        self.total = 1
+
+    def __init_subclass__(cls) -> None:
+        raise TypeError("this class is final")
+
+
+def pydantic_page() -> Any:
+    """Return a model."""
+    from pydantic_pages import Model
+
+    return Model()
+
+
+def replace_total(ctx: gofer.Context, param: Any) -> Any:
+    """Make another of it."""
+    return dataclasses.replace(param, total=5).total, param.total
+
+
+def append_to_list(ctx: gofer.Context, param: Any) -> None:
+    """Write to a list."""
+    param.append(2)
+
+
+def set_total(ctx: gofer.Context, param: Any) -> None:
+    """Write to an attribute."""
+    param.total = 2
+
+
+def swallow_refusal(ctx: gofer.Context, param: Any) -> None:
+    """Write to an attribute, and do not listen to what that says."""
+    try:
+        param.total = 2
+    except AttributeError:
+        return
+
+
+def delete_total(ctx: gofer.Context, param: Any) -> None:
+    """Delete an attribute."""
+    del param.total
+
+
+def append_row(ctx: gofer.Context, param: Any) -> None:
+    """Write to a list of the param's."""
+    param.rows.append(2)
+
+
+def append_and_fail(ctx: gofer.Context, param: Any) -> None:
+    """Write to a list of the param's, and fail for another reason."""
+    param.rows.append(2)
+    raise ValueError("of my own")
+
+
+def set_key(ctx: gofer.Context, param: Any) -> None:
+    """Write to a dict."""
+    param["a"] = 2
+
+
+def read(ctx: gofer.Context, param: Any) -> Any:
+    """Read all that there is."""
+    return getattr(param, "costly", 0), param.total, list(param.rows)
+
+
+def copy_and_write(ctx: gofer.Context, param: Any) -> Any:
+    """Write to copies of the param, which are the job's own."""
+    from copy import copy, deepcopy
+
+    first, second, third = copy(param), deepcopy(param), type(param)()
+    first.total = second.total = third.total = 5
+    second.rows.append(6)
+    return first.total, second.rows, third.total, param.total
+
+
+def send_on(ctx: gofer.Context, param: Any) -> Any:
+    """Pickle the param."""
+    import pickle
+
+    return pickle.loads(pickle.dumps(param)).total
+
+
+def give_param(ctx: gofer.Context, param: Any) -> Any:
+    """Return the param."""
+    return param
+
+
+def kind_of(thing: Any) -> tuple[str, int]:
+    """Return its type and its length."""
+    return type(thing).__name__, len(thing)
+
+
+def double_bytes(data: bytes) -> bytes:
+    """Return twice as much."""
+    return data + data
+
+
+def write_into(data: bytearray) -> bytearray:
+    """Write to it, and return it."""
+    data[0] = 9
+    return data
+
+
+class Buffer:
+    """What an array is to pickle: bytes that travel beside it."""
+
+    def __init__(self, data: Any) -> None:
+        self.data = data
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        import pickle
+
+        return Buffer, (pickle.PickleBuffer(self.data),)
+
+
+def add_one(buffer: Buffer) -> Buffer:
+    """Return another, changed."""
+    return Buffer(
+        bytearray([(each + 1) % 256 for each in memoryview(buffer.data)[:8]]) + bytearray(1 << 17)
+    )
+
+
+def first_byte(ctx: gofer.Context, param: Any) -> int:
+    """Return the first byte of a buffer in a dict."""
+    return int(memoryview(param["buffer"].data)[0])
+
+
+def say(text: str) -> None:
+    """Print."""
+    print(text)  # noqa: T201
+
+
+def leave_thread() -> int:
+    """Leave a thread behind that never ends."""
+    threading.Thread(target=time.sleep, args=(3600,)).start()
+    return os.getpid()
+
+
+def allocate(size: int) -> int:
+    """Want that much memory."""
+    return len(bytearray(size))
