@@ -16,10 +16,29 @@ SUPPORT = str(Path(__file__).parent / "support")
 if SUPPORT not in sys.path:
     sys.path.insert(0, SUPPORT)
 
+from gofer import Group  # noqa: E402
 from gofer.backends import processes  # noqa: E402
 from gofer.backends.processes import ProcessBackend  # noqa: E402
 
 STARTS = ("forkserver", "spawn")
+
+
+def warm(backend: ProcessBackend, folder: Path) -> list[int]:
+    """Have all workers of a pool started; return their numbers."""
+    import process_jobs
+
+    folder.mkdir()
+    with Group(backend=backend) as group:
+        count = backend._pool.workers
+        here = [group.go(process_jobs.meet, str(folder), i, count) for i in range(count)]
+    return [each.result() for each in here]
+
+
+@pytest.fixture
+def warmed(backend: ProcessBackend, tmp_path: Path) -> ProcessBackend:
+    """Each way to start workers, and these are there."""
+    warm(backend, tmp_path / "warm")
+    return backend
 
 
 def _shared(start: str) -> Iterator[ProcessBackend]:

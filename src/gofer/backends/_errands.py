@@ -387,7 +387,7 @@ def _pack_arguments(errand: Errand) -> Parcel:
     kwargs = {name: aside(each) for name, each in errand.kwargs.items()}
     try:
         return pack((args, kwargs))
-    except Exception:
+    except BaseException:
         for i, each in enumerate(args):
             pack_for(errand.name, f"its argument {i}", each)
         for name, each in kwargs.items():

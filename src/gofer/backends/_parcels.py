@@ -76,7 +76,7 @@ def pack(thing: Any) -> Parcel:
     """Pickle something.
 
     Raises:
-        Exception: It does not pickle, neither plainly nor by cloudpickle.
+        BaseException: It does not pickle, neither plainly nor by cloudpickle.
     """
     buffers: list[Any] = []
 
@@ -94,7 +94,7 @@ def pack(thing: Any) -> Parcel:
         data = pickle.dumps(thing, 5, buffer_callback=keep)
         if _MAIN not in data or any(described()) or not _by_value():
             return Parcel(data, buffers)
-    except Exception:
+    except BaseException:  # what is pickled may raise anything
         if not _by_value():
             raise
     buffers.clear()
@@ -128,7 +128,7 @@ def pack_for(job: str, what: str, thing: Any) -> Parcel:
     """
     try:
         return pack(thing)
-    except Exception as error:
+    except BaseException as error:
         path, part, why = _culprit(what, thing, error)
         hint = ""
         if _by_value() is None and _is_local(part):
@@ -141,13 +141,13 @@ def _is_local(part: Any) -> bool:
     return isinstance(part, type) or hasattr(part, "__code__")
 
 
-def _culprit(path: str, thing: Any, error: Exception) -> tuple[str, Any, Exception]:
+def _culprit(path: str, thing: Any, error: BaseException) -> tuple[str, Any, BaseException]:
     """Return the innermost part that does not pickle: its path, itself, and why it does not."""
     for _ in range(20):
         for name, part in _parts_of(thing):
             try:
                 pack(part)
-            except Exception as found:
+            except BaseException as found:
                 path, thing, error = f"{path}{name}", part, found
                 break
         else:

@@ -99,6 +99,7 @@ class Staff:
                 current = hand.in_flight.get(hand.current)
                 if current is not None:
                     self._owner.slow(current, now - hand.news_at)
+                    hand.load = sum(each.estimate for each in hand.in_flight.values())
             elif (
                 hand.ready
                 and not (hand.in_flight or hand.leaving)

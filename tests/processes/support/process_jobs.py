@@ -95,6 +95,21 @@ def note(folder: str, name: object) -> None:
         file.write(f"{os.getpid()}\n")
 
 
+def mark(folder: str, name: str, text: str) -> None:
+    """Write a file, which is whole as soon as it is there."""
+    path = Path(folder, f".{name}")
+    path.write_text(text, encoding="utf-8")
+    path.rename(Path(folder, name))
+
+
+def meet(folder: str, number: int, of: int) -> int:
+    """Wait until as many run at the same time."""
+    mark(folder, f"here {number}", "")
+    for i in range(of):
+        wait_for(folder, f"here {i}")
+    return os.getpid()
+
+
 def work(folder: str, number: int) -> int:
     """Note that it has run, and return its number."""
     note(folder, number)
@@ -167,6 +182,58 @@ class HoldsLock(Exception):
         self.lock = threading.Lock()
 
 
+class Holder:
+    """Holds a lock."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+
+    def method(self, _: object) -> None:
+        """Do nothing."""
+
+
+def holder_of_a_lock() -> Holder:
+    """Return something that does not pickle."""
+    return Holder()
+
+
+def make_badly_pickled() -> Any:
+    """Return what raises a panic where it is pickled."""
+    return BadlyPickled(KeyboardInterrupt())
+
+
+class PanicsWhenLoaded:
+    """Raises a panic where it is unpickled."""
+
+    def __reduce__(self) -> Any:
+        return _raise, (SystemExit, "out")
+
+
+def make_deep() -> Any:
+    """Return a list in a list in a list, and so on."""
+    deep: list[Any] = []
+    for _ in range(100_000):
+        deep = [deep]
+    return deep
+
+
+def needs_thing(*, thing: Any) -> Any:
+    """Return it."""
+    return thing
+
+
+def raise_group() -> NoReturn:
+    """Raise a group with a group in it."""
+    inner = ExceptionGroup("inner", [HoldsLock()])
+    raise ExceptionGroup("outer", [ValueError("one"), inner])
+
+
+def fails_when_it_began(*, folder: str) -> NoReturn:
+    """Wait for another job to begin, and fail."""
+    wait_for(folder, "began")
+    raise ValueError("now")
+
+
 def raise_from() -> NoReturn:
     """Raise an error with a cause that has a context."""
     try:
@@ -193,43 +260,43 @@ def fail_once(*, folder: str, error: Any) -> str:
 
 def wait(ctx: gofer.Context, param: str) -> None:
     """Note that it runs; wait until it is cancelled; note that too."""
-    Path(param, "began").write_text(str(os.getpid()), encoding="utf-8")
+    mark(param, "began", str(os.getpid()))
     try:
         ctx.sleep(60)
     finally:
-        Path(param, "cleaned").write_text(repr(ctx.cause), encoding="utf-8")
+        mark(param, "cleaned", repr(ctx.cause))
 
 
 def spin(folder: str) -> None:
     """Never look whether it is cancelled; note that ``finally`` was reached."""
-    Path(folder, "began").write_text(str(os.getpid()), encoding="utf-8")
+    mark(folder, "began", str(os.getpid()))
     try:
         while True:
             time.sleep(0.005)
     finally:
-        Path(folder, "cleaned").write_text("", encoding="utf-8")
+        mark(folder, "cleaned", "")
 
 
 async def awaits(folder: str) -> None:
     """Await for ever; note that ``finally`` was reached."""
-    Path(folder, "began").write_text(str(os.getpid()), encoding="utf-8")
+    mark(folder, "began", str(os.getpid()))
     try:
         await asyncio.sleep(60)
     finally:
-        Path(folder, "cleaned").write_text("", encoding="utf-8")
+        mark(folder, "cleaned", "")
 
 
 def deaf(folder: str) -> None:
     """Ignore SIGTERM."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    Path(folder, "began").write_text(str(os.getpid()), encoding="utf-8")
+    mark(folder, "began", str(os.getpid()))
     while True:
         time.sleep(0.05)
 
 
 def swallow(folder: str) -> None:
     """Swallow whatever is raised in it."""
-    Path(folder, "began").write_text(str(os.getpid()), encoding="utf-8")
+    mark(folder, "began", str(os.getpid()))
     while True:
         try:
             time.sleep(0.05)
@@ -241,7 +308,7 @@ def hog(folder: str, seconds: float = 60.0) -> None:
     """Keep the GIL for long, in one call of C."""
     import re
 
-    Path(folder, "began").write_text(str(os.getpid()), encoding="utf-8")
+    mark(folder, "began", str(os.getpid()))
     if seconds < 1:
         until = time.monotonic() + seconds
         while time.monotonic() < until:
@@ -253,7 +320,7 @@ def hog(folder: str, seconds: float = 60.0) -> None:
 def has_child(folder: str) -> None:
     """Have a child process, and wait."""
     child = subprocess.Popen(["sleep", "60"])
-    Path(folder, "child").write_text(str(child.pid), encoding="utf-8")
+    mark(folder, "child", str(child.pid))
     time.sleep(60)
 
 
@@ -264,8 +331,34 @@ def dies_with_child(folder: str) -> None:
         os.setsid()
         time.sleep(60)
         os._exit(0)
-    Path(folder, "child").write_text(str(child), encoding="utf-8")
+    mark(folder, "child", str(child))
     os._exit(3)
+
+
+def wait_and_work(*, folder: str) -> str:
+    """Wait for another job to begin, and a little longer than that one may take."""
+    wait_for(folder, "began")
+    time.sleep(1.0)
+    note(folder, "worked")
+    return "worked"
+
+
+def spin_in(ctx: gofer.Context, param: str) -> None:
+    """Never look whether it is cancelled."""
+    spin(param)
+
+
+def wait_forever(ctx: gofer.Context, param: str) -> None:
+    """Note that it runs, and wait."""
+    wait(ctx, param)
+
+
+def slow_once(*, folder: str) -> str:
+    """Take long, the first time."""
+    note(folder, "calls")
+    if runs_of(folder, "calls") == 1:
+        time.sleep(60)
+    return "fast"
 
 
 def sleeps(seconds: float) -> int:
@@ -335,9 +428,9 @@ def on_cancel(ctx: gofer.Context, param: str) -> None:
     """Have a callback called by the cancellation."""
     called = threading.Event()
     ctx.on_cancel(called.set)
-    Path(param, "began").write_text("", encoding="utf-8")
+    mark(param, "began", "")
     if called.wait(30) and ctx.cancelled:
-        Path(param, "called").write_text(str(ctx.cause), encoding="utf-8")
+        mark(param, "called", str(ctx.cause))
 
 
 def nested(start: str) -> list[int]:
