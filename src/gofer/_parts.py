@@ -60,6 +60,13 @@ def chance() -> float:
     return random()
 
 
+def seeded(seed: int) -> Any:
+    """Return a source of chance that says the same for the same seed: a ``random.Random``."""
+    from random import Random
+
+    return Random(seed)
+
+
 _LONGEST = 3600.0
 """Seconds that one wait may take; the system refuses hundreds of years."""
 

@@ -10,15 +10,57 @@ from gofer.testing._recorder import recorded_runs
 from gofer.testing._virtual import VirtualClock, virtual_clock
 from gofer.testing.races import Race, RaceDetector
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from gofer.testing.exploring import (
+        Exploration,
+        Found,
+        Nondeterminism,
+        PlannedFailure,
+        ScheduleBroken,
+        Stuck,
+        explore,
+    )
+
+_OF_EXPLORING = frozenset(
+    [
+        "Exploration",
+        "Found",
+        "Nondeterminism",
+        "PlannedFailure",
+        "ScheduleBroken",
+        "Stuck",
+        "explore",
+    ]
+)
+
 __all__ = [
+    "Exploration",
+    "Found",
+    "Nondeterminism",
+    "PlannedFailure",
     "Race",
     "RaceDetector",
+    "ScheduleBroken",
+    "Stuck",
     "VirtualClock",
+    "explore",
     "instant_retries",
     "no_retries",
     "recorded_runs",
     "virtual_clock",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Load what explores when it is first asked for: it needs asyncio."""
+    if name not in _OF_EXPLORING:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from gofer.testing import exploring
+
+    return getattr(exploring, name)
 
 
 @contextmanager

@@ -135,6 +135,9 @@ class Actor:
             file, line = _line_of_user()
             self.seen.setdefault(place, Access(self._name, path, write, file, line))
 
+    def about_to_write(self, owner: object, name: str) -> None:
+        """Be told before an attribute is written; ``note`` comes after it has been."""
+
     def find(self, owner: object, key: Any, value: object, *, item: bool) -> str:
         """Note that a value was found in, or put into, an object; return its path."""
         record = self._record
@@ -152,6 +155,13 @@ def note(owner: object, key: Any, *, item: bool, write: bool) -> None:
     while actor is not None:
         actor.note(owner, key, item=item, write=write)
         actor = actor.outer
+
+
+def about_to_write(owner: object, name: str) -> None:
+    """Say that an attribute is about to be written, which may yet be refused."""
+    actor = ACTOR.get()
+    if actor is not None:
+        actor.about_to_write(owner, name)
 
 
 def guards() -> frozenset[Any]:

@@ -14,7 +14,7 @@ from json import JSONEncoder
 from operator import is_
 from types import SimpleNamespace
 
-from gofer.testing._accesses import ACTOR, WHOLE, note
+from gofer.testing._accesses import ACTOR, WHOLE, about_to_write, note
 from gofer.testing._containers import BUILT_IN, Stand
 
 TYPE_CHECKING = False
@@ -190,6 +190,7 @@ def _namespace_proxy() -> type:
 
     def put(stands: Any, name: str, value: Any) -> None:
         space, value = _real_of(stands), real(value)
+        about_to_write(space, name)
         setattr(space, name, value)
         note(space, name, item=False, write=True)
         found(space, name, value, item=False)

@@ -14,7 +14,7 @@ from collections import Counter, UserDict, UserList
 from enum import Enum
 from types import MemberDescriptorType, ModuleType
 
-from gofer.testing._accesses import ACTOR, note, spellings, spelt
+from gofer.testing._accesses import ACTOR, about_to_write, note, spellings, spelt
 from gofer.testing._containers import Stand, base_of
 from gofer.testing._proxies import (
     LEAVE,
@@ -95,6 +95,8 @@ def _tracking(kind: Any, watch: Watch) -> type:
 
     def setattribute(self: Any, name: str, value: Any) -> None:
         value = real(value)
+        if _is_data(kind, name, self):
+            about_to_write(self, name)
         put(self, name, value)
         if _is_data(kind, name, self):
             note(self, name, item=False, write=True)
