@@ -91,6 +91,13 @@ def test_no_runs_are_refused() -> None:
         explore(MANAGER, order, runs=0)
 
 
+def test_a_job_of_another_process_is_refused() -> None:
+    """Nobody could tell when it goes on."""
+    away = JobManager([job(lambda: 1, name="away", backend="process")])
+    with pytest.raises(ValueError, match="job 'away' runs in another process"):
+        explore(away)
+
+
 def test_a_job_with_chance_in_it_is_named_as_such() -> None:
     """It goes another way the second time; the message says where the two part."""
     numbers = count()

@@ -17,7 +17,7 @@ from typing import Any
 
 from gofer import _context, _crew, _parts, _program, _running
 from gofer._context import Context
-from gofer._core.lanes import LAST
+from gofer._core.lanes import LAST, LOOP, THREADS
 from gofer._core.schedule import Schedule
 from gofer._crew import GroupExecution
 from gofer._limits import Limit
@@ -56,9 +56,8 @@ class ChoosingSchedule(Schedule):
         return mine() if self.limit < self.plan.size else None
 
     def head(self, lane: int) -> float:
-        own, other = super().head(lane), super().head(1 - lane)
-        conductor = self._binds()
-        if conductor is None or own == LAST or other == LAST:
+        own, conductor = super().head(lane), self._binds()
+        if conductor is None or own == LAST or LAST in map(super().head, (THREADS, LOOP)):
             return own
         if self._lane is None:
             self._lane = conductor.which(["a thread", "the loop"])

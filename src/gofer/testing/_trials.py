@@ -104,6 +104,13 @@ class Subject:
         self._failures, self._cancellations, self._timeouts = failures, cancellations, timeouts
         self._stuck_after = stuck_after
         self._first: Trial | None = None
+        if self.program is not None:
+            for i in self.program.aways:
+                name = self.program.plan.names[i]
+                raise ValueError(
+                    f"job {name!r} runs in another process, where nobody can tell when it goes on; "
+                    f"explore a manager in which it has no backend="
+                )
 
     @property
     def program(self) -> Program | None:
@@ -130,7 +137,7 @@ class Subject:
         try:
             tracked = self._tracked(trial, watch, record)
             manager = watched(self.target, record)
-            manager._compiled = _fresh(manager._program())
+            manager._compiled = {None: _fresh(manager._program())}
             trial.result = manager.execute(ctx, tracked, check=False)
             trial.error = trial.result.error
         finally:

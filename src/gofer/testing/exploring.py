@@ -170,7 +170,7 @@ def explore(
         Nondeterminism: The same schedule went another way: a job uses chance, real time, or what an
             earlier run has left behind.
         Stuck: A job blocks by means that are not controlled: networks, locks from before the run.
-        ValueError: ``runs`` is less than 1, or ``seed`` is no seed.
+        ValueError: ``runs`` is less than 1, ``seed`` is no seed, or a job runs in another process.
 
     Thread safety: one exploration at a time; others wait. No other run may go on meanwhile.
 
