@@ -20,6 +20,7 @@ from gofer.testing._strands import (
     MOST,
     NEXT,
     SLEEP,
+    STOP,
     TIME,
     TIMEOUT,
     Abandoned,
@@ -190,6 +191,8 @@ class Conductor(Score):
                 self.touch(TIME, write=True)
             self._go_on(strand)
             strand.ready = strand.until = None
+            if strand.labels:
+                self.touch(STOP, write=False)
         return bool(ready())
 
     def turn(self, loop: Any) -> Any:

@@ -17,6 +17,7 @@ from gofer.testing._strands import (
     CALLER,
     IDLE,
     SLEEP,
+    STOP,
     TIME,
     TIMEOUT,
     Abandoned,
@@ -284,6 +285,7 @@ class Loop(_Base):  # type: ignore[misc]  # its methods are narrower than typesh
         labels = conductor.running.labels
         labels.append(conductor.label_of(task, task.get_name()))
         conductor.touch(("loop", False, self._name), write=True)
+        conductor.touch(STOP, write=False)
         try:
             handle._run()
         finally:

@@ -17,10 +17,7 @@ from gofer.backends._frames import CALLS, ENGINE
 from gofer.errors import Cancelled, DeadlineExceeded
 from gofer.policies import Breaker
 from gofer.testing._conductor import Conductor
-from gofer.testing._strands import Abandoned, is_gofers, mine
-
-STOP = ("stop", False, "")
-"""What is touched by whoever stops a run, or may see that it was stopped."""
+from gofer.testing._strands import STOP, Abandoned, is_gofers, mine
 
 
 class NotStarted(BaseException):
@@ -234,6 +231,7 @@ def of_limit(real: Callable[..., Any], verb: str) -> Callable[..., Any]:
             if verb:
                 conductor.point(verb, self.name)
             conductor.touch(("limit", False, self.name), write=True)
+            conductor.touch(STOP, write=False)
         return real(self, *args)
 
     return method

@@ -116,7 +116,7 @@ class Explorer:
         return {
             who: what
             for who, what in known.items()
-            if who != above.chosen
+            if who.removesuffix(FAILS) != above.chosen.removesuffix(FAILS)
             and not who.startswith(NEXT)
             and (before is None or commute(what, before.touches))
         }
@@ -124,6 +124,7 @@ class Explorer:
     def ended(self, steps: list[Step]) -> None:
         """Learn from a run, and prepare the next one."""
         self._compare(steps[: len(self._path)])
+        self._give_chances(steps)
         path = self._path
         while path:
             node = path[-1]
@@ -160,6 +161,21 @@ class Explorer:
             last[label] = i
             for j in against:
                 self._turn(steps, before, j, i)
+
+    def _give_chances(self, steps: list[Step]) -> None:
+        """Have whoever could go on, and cannot after a step, go on before it: a stop does that."""
+        usual = [(i, each) for i, each in enumerate(steps) if not each.options[0].startswith(NEXT)]
+        for (i, step), (_, then) in zip(usual, [*usual[1:], (-1, None)], strict=True):
+            left = step.enabled - (then.enabled if then is not None else set())
+            for label in left & set(step.options):
+                ends = label.removesuffix(FAILS) == step.chosen.removesuffix(FAILS)
+                if (
+                    i < len(self._path)
+                    and not ends
+                    and label not in (CLOCK, CANCEL)
+                    and not label.endswith(FAILS)
+                ):
+                    self._path[i].want(label)
 
     def _turn(self, steps: list[Step], before: list[int], j: int, i: int) -> None:
         """Have the step ``i`` come before the step ``j`` in another run."""

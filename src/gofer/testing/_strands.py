@@ -41,6 +41,9 @@ MOST = 20_000
 ALL = ("*", False, WHOLE)
 """What is touched by whatever may touch anything."""
 
+STOP = ("stop", False, "")
+"""What is touched by whoever stops a run, or may see that it was stopped."""
+
 TIME = ("time", False, "")
 """What is touched by whoever begins to wait for a time, and by the clock."""
 

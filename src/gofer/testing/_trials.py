@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from gofer._context import Context
+from gofer._core.lanes import AWAY
 from gofer._limits import Limit
 from gofer._manager import JobManager
 from gofer._policy import Compiled
@@ -105,8 +106,8 @@ class Subject:
         self._stuck_after = stuck_after
         self._first: Trial | None = None
         if self.program is not None:
-            for i in self.program.aways:
-                name = self.program.plan.names[i]
+            plan = self.program.plan
+            for name in (plan.names[i] for i in range(plan.size) if plan.lanes[i] == AWAY):
                 raise ValueError(
                     f"job {name!r} runs in another process, where nobody can tell when it goes on; "
                     f"explore a manager in which it has no backend="
