@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 from gofer.policies import retries
 from gofer.testing._recorder import recorded_runs
+from gofer.testing._scripts import Script, ScriptedJob, scripted
 from gofer.testing._virtual import VirtualClock, virtual_clock
 from gofer.testing.races import Race, RaceDetector
 
@@ -44,12 +45,15 @@ __all__ = [
     "Race",
     "RaceDetector",
     "ScheduleBroken",
+    "Script",
+    "ScriptedJob",
     "Stuck",
     "VirtualClock",
     "explore",
     "instant_retries",
     "no_retries",
     "recorded_runs",
+    "scripted",
     "virtual_clock",
 ]
 

@@ -167,14 +167,9 @@ class Explorer:
         usual = [(i, each) for i, each in enumerate(steps) if not each.options[0].startswith(NEXT)]
         for (i, step), (_, then) in zip(usual, [*usual[1:], (-1, None)], strict=True):
             left = step.enabled - (then.enabled if then is not None else set())
-            for label in left & set(step.options):
-                ends = label.removesuffix(FAILS) == step.chosen.removesuffix(FAILS)
-                if (
-                    i < len(self._path)
-                    and not ends
-                    and label not in (CLOCK, CANCEL)
-                    and not label.endswith(FAILS)
-                ):
+            for label in left & set(step.options) - {CLOCK, CANCEL}:
+                is_itself = label.removesuffix(FAILS) == step.chosen.removesuffix(FAILS)
+                if i < len(self._path) and not is_itself and not label.endswith(FAILS):
                     self._path[i].want(label)
 
     def _turn(self, steps: list[Step], before: list[int], j: int, i: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -130,13 +131,53 @@ class _Handle:
         self._entry[2] = None
 
 
+def _sleeps_of(clock: VirtualClock) -> list[tuple[Any, str, Any]]:
+    """Return what stands for ``time.sleep`` and ``asyncio.sleep``, and where."""
+    import asyncio
+
+    real = asyncio.sleep
+
+    def sleep(seconds: float) -> None:
+        gate = threading.Lock()
+        gate.acquire()
+        until = clock.now + seconds
+        while clock.now < until:
+            clock._wait(gate, until - clock.now)
+
+    async def asleep(delay: float, result: Any = None) -> Any:
+        if delay <= 0:
+            return await real(delay, result)
+        loop = asyncio.get_running_loop()
+        future = loop.create_future()
+
+        def wake() -> None:
+            if not future.done():
+                future.set_result(result)
+
+        handle = clock._call_later(loop, delay, wake)
+        try:
+            return await future
+        finally:
+            handle.cancel()
+
+    return [
+        (sys.modules["time"], "sleep", sleep),
+        (asyncio, "sleep", asleep),
+        (asyncio.tasks, "sleep", asleep),
+    ]
+
+
 @contextmanager
-def virtual_clock() -> Iterator[VirtualClock]:
+def virtual_clock(*, sleeps: bool = False) -> Iterator[VirtualClock]:
     """Let a test move the time that Gofer sees, for the time of a ``with`` block.
 
     Deadlines, timeouts, pauses between attempts, ``ctx.sleep`` and waits for a limit go by this
     clock. What a job does itself does not: ``time.sleep`` and ``asyncio.sleep`` take as long as
     ever, and a job that stands for a slow one calls ``clock.advance``.
+
+    Args:
+        sleeps: Whether those two go by this clock as well, in the whole process, wherever they are
+            called as ``time.sleep`` and ``asyncio.sleep``.
 
     Thread safety: it holds for the whole process, so no run may go on when the block begins or
     ends. Of blocks that are open at the same time each lies inside another.
@@ -150,6 +191,13 @@ def virtual_clock() -> Iterator[VirtualClock]:
         ...     run = JobManager([flaky]).execute(check=False)
         ...     clock.slept, run.duration
         ([30.0, 60.0], 90.0)
+        >>> import asyncio
+        >>> @job
+        ... async def slow():
+        ...     await asyncio.sleep(3600)
+        >>> with virtual_clock(sleeps=True):
+        ...     JobManager([slow]).execute().duration
+        3600.0
     """
     # What `import gofer.testing` need not load.
     from gofer.backends import _calls, _execution, _holds
@@ -166,6 +214,8 @@ def virtual_clock() -> Iterator[VirtualClock]:
         (_calls, "timer", deadlines),
         (_holds, "timer", deadlines),
     ]
+    if sleeps:
+        parts += _sleeps_of(clock)
     before = [getattr(place, name) for place, name, _ in parts]
     for place, name, part in parts:
         setattr(place, name, part)
