@@ -74,6 +74,17 @@ def _is_data(kind: type, name: str, thing: Any) -> bool:
     return not isinstance(declared, property) and name in getattr(thing, "__dict__", ())
 
 
+def _inherited(kind: Any) -> dict[str, Any]:
+    """Return the methods of a tracking subclass that depend on what its class is made of."""
+    space: dict[str, Any] = {}
+    if hasattr(kind, "__pydantic_fields__"):
+        space["__gofer_read__"] = _read_fields
+    base = base_of(kind)
+    if base is not None:
+        space.update(Stand(lambda self: self, unwrap, real, found).methods(kind, base))
+    return space
+
+
 def _tracking(kind: Any, watch: Watch) -> type:
     """Make the subclass of a class that its tracked instances have."""
     get, put, drop = kind.__getattribute__, kind.__setattr__, kind.__delattr__
@@ -108,12 +119,7 @@ def _tracking(kind: Any, watch: Watch) -> type:
         if is_data:
             note(self, name, item=False, write=True)
 
-    space: dict[str, Any] = {}
-    if hasattr(kind, "__pydantic_fields__"):
-        space["__gofer_read__"] = _read_fields
-    base = base_of(kind)
-    if base is not None:
-        space.update(Stand(lambda self: self, unwrap, real, found).methods(kind, base))
+    space = _inherited(kind)
     space.update(
         {
             "__slots__": (),

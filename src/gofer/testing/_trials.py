@@ -58,7 +58,7 @@ class _Actor(Actor):
 
 class _Record(Record):
     def __init__(self, names: list[str], watch: Watch) -> None:
-        super().__init__(names, watch)
+        super().__init__(names, watch, frozenset())
         self.actors: list[Any] = [_Actor(self, name) for name in names]
 
 
@@ -137,7 +137,7 @@ class Subject:
             conductor.cancel = lambda: ctx.cancel("the explorer cancels")
         try:
             tracked = self._tracked(trial, watch, record)
-            manager = watched(self.target, record)
+            manager = watched(self.target, program, record)
             manager._compiled = {None: _fresh(manager._program())}
             trial.result = manager.execute(ctx, tracked, check=False)
             trial.error = trial.result.error
