@@ -84,7 +84,7 @@ class _Helper:
             self.helpers._park(self)
             if not self.gate.acquire(timeout=IDLE_AFTER):
                 if self.helpers._take_out(self):
-                    del IDENTS[self.label]
+                    IDENTS.pop(self.label, None)  # as in `_workers`
                     return
                 self.gate.acquire()  # lent in this very moment
 

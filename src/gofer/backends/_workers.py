@@ -114,7 +114,7 @@ class Workers:
                 with self._lock:
                     if gate in self._parked:
                         self._parked.remove(gate)
-                        del IDENTS[label]
+                        IDENTS.pop(label, None)  # an explored run numbers its own
                         return
                 gate.acquire()  # sent for in this very moment
             arrived = True
