@@ -91,6 +91,16 @@ def test_limit_counts_whatever_the_manager_says(command: Gofer, more: Path) -> N
     assert "at most 1\n" in done.stdout
 
 
+def test_backend_says_where_jobs_run(command: Gofer, more: Path) -> None:
+    """Those that the file defines, too: a worker finds the file's folder on its path."""
+    options = ["--only", "crowd[0]", "--backend", "processes", "--json", "-"]
+    done = command("run", "more:crowds", *options)
+
+    assert done.returncode == 0, done
+    found = {job["name"]: job["thread"] for job in json.loads(done.stdout)["jobs"]}
+    assert found["crowd[0]"].startswith("process ")
+
+
 def test_timeout_cancels_the_run(command: Gofer, more: Path) -> None:
     """Exit 1, and one line that says why."""
     done = command("run", "more:waits", "--timeout", "0.05")

@@ -70,7 +70,12 @@ def _run(args: argparse.Namespace) -> int:
         try:
             ctx = Context(timeout=args.timeout)
             run = (detector or manager).execute(
-                ctx, args.param, only=args.only, check=False, progress=not args.quiet
+                ctx,
+                args.param,
+                only=args.only,
+                check=False,
+                progress=not args.quiet,
+                backend=args.backend,
             )
         except UnknownJobError as error:
             raise WrongTargetError(f"--only: {error}") from None

@@ -83,6 +83,9 @@ def _run(run: argparse.ArgumentParser) -> None:
         "--timeout", metavar="SECONDS", type=_seconds, help="cancel the run after this time"
     )
     run.add_argument(
+        "--backend", choices=("threads", "processes"), help="where jobs run that do not say it"
+    )
+    run.add_argument(
         "--races",
         action="store_true",
         help="find jobs that use the same part of the param in no order; exit 1 if there are any",
