@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from gofer.backends._hand import Hand
     from gofer.errors import WorkerFailed
 
+_LISTEN = 1.0  # seconds after which it looks up: a signal handler that raises may keep it unrung
 _NOTICE = 0.1  # seconds that a stopped job has to end by itself, before it gets a signal
 _WORTH = 0.005  # seconds of work for which it pays to start a worker
 _FAULTS = 3  # of this thread in a row, after which it ends
@@ -181,6 +182,8 @@ class Pool:
         soonest = self._staff.due()
         if soonest is not None:
             times.append(soonest)
+        if self._ports:
+            times.append(_parts.clock() + _LISTEN)
         return max(0.0, min(times) - _parts.clock()) if times else None
 
     def _heard(self, _events: int) -> None:
