@@ -5,17 +5,14 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import subprocess
-import sys
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
-from textwrap import dedent
 from typing import Any
 
 import process_jobs as jobs
 import pytest
+from watching import comes, is_alive, start_program
 
 from gofer import (
     AsyncGroup,
@@ -28,26 +25,6 @@ from gofer import (
     JobTimeout,
     job,
 )
-
-SUPPORT = str(Path(jobs.__file__).parent)
-
-
-def is_alive(pid: int) -> bool:
-    """Return whether a process lives; one that nobody has waited for yet does not."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
-    except OSError:
-        return False
-
-
-def comes(condition: Callable[[], object], seconds: float = 20.0) -> bool:
-    """Wait until something is true."""
-    until = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > until:
-            return False
-        time.sleep(0.005)
-    return True
 
 
 def cancel_when_it_began(ctx: Context, folder: Path) -> None:
@@ -262,45 +239,12 @@ def test_a_run_that_nobody_awaits_any_more_leaves_the_pool(one: Any, tmp_path: P
 
 # Ctrl-C: in a program of its own, with a real signal
 
-PROGRAM = """
-import signal, sys, os
-sys.path.insert(0, {support!r})
-signal.signal(signal.SIGINT, signal.default_int_handler)
-import process_jobs as jobs
-from gofer import Group
-from gofer.backends.processes import ProcessBackend
-
-if __name__ == "__main__":
-    backend = ProcessBackend(1, start={start!r}, grace={grace})
-    try:
-        with Group(backend=backend) as group:
-            group.go(jobs.{fn}, {folder!r})
-    except KeyboardInterrupt:
-        print("interrupted", flush=True)
-"""
-
-
-def start(folder: Path, fn: str, start: str = "forkserver", grace: float = 0.3) -> Any:
-    """Start the program, and wait for its job to begin."""
-    text = PROGRAM.format(support=SUPPORT, folder=str(folder), fn=fn, start=start, grace=grace)
-    path = folder / "program.py"
-    path.write_text(dedent(text))
-    process = subprocess.Popen(
-        [sys.executable, str(path)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-    assert jobs.wait_for(str(folder), "began")
-    return process
-
 
 @pytest.mark.parametrize("start_method", ["forkserver", "spawn"])
 @pytest.mark.parametrize("fn", ["spin", "deaf"])
 def test_ctrl_c_ends_the_jobs_and_comes_out(fn: str, start_method: str, tmp_path: Path) -> None:
     """The signal goes to the foreground group, as a terminal sends it; workers have their own."""
-    process = start(tmp_path, fn, start_method)
+    process = start_program(tmp_path, fn, start_method)
     worker = int((tmp_path / "began").read_text())
     os.killpg(process.pid, signal.SIGINT)
     out, err = process.communicate(timeout=30)
@@ -314,7 +258,7 @@ def test_ctrl_c_ends_the_jobs_and_comes_out(fn: str, start_method: str, tmp_path
 
 def test_a_second_ctrl_c_does_not_wait(tmp_path: Path) -> None:
     """The deaf job has a grace of a minute; the second signal ends the program and the worker."""
-    process = start(tmp_path, "deaf", grace=60.0)
+    process = start_program(tmp_path, "deaf", grace=60.0)
     worker = int((tmp_path / "began").read_text())
     os.kill(process.pid, signal.SIGINT)
     time.sleep(0.5)

@@ -9,6 +9,7 @@ import signal
 import socket
 import tempfile
 from collections import deque
+from contextlib import ExitStack
 
 from gofer import _parts
 from gofer.backends import _letters, _main_module
@@ -50,28 +51,23 @@ class Hand:
             WorkerFailed: The system refuses.
             OSError: There are no more descriptors.
         """
-        ours, theirs = socket.socketpair()
-        life, self.life = os.pipe()
-        files = [tempfile.TemporaryFile(), tempfile.TemporaryFile()]  # noqa: SIM115  # kept
-        files[0].truncate(_letters.JOURNAL)
-        self._fault: Any = files[1]
-        self.journal = mmap.mmap(files[0].fileno(), _letters.JOURNAL)
-        fds = [theirs.fileno(), files[0].fileno(), files[1].fileno(), life]
-        try:
+        with ExitStack() as theirs, ExitStack() as ours:
+            self.sock, sock = socket.socketpair()
+            theirs.callback(sock.close)
+            ours.callback(self.sock.close)
+            life, self.life = os.pipe()
+            theirs.callback(os.close, life)
+            ours.callback(os.close, self.life)
+            memory = theirs.enter_context(tempfile.TemporaryFile())
+            memory.truncate(_letters.JOURNAL)
+            self.journal = ours.enter_context(mmap.mmap(memory.fileno(), _letters.JOURNAL))
+            self._fault: Any = ours.enter_context(tempfile.TemporaryFile())
+            fds = [sock.fileno(), memory.fileno(), self._fault.fileno(), life]
             self.pid: int = starter.launch(fds)
-        except BaseException:
-            ours.close()
-            os.close(self.life)
-            files[1].close()
-            raise
-        finally:
-            theirs.close()
-            os.close(life)
-            files[0].close()
-        self.sock = ours
+            ours.pop_all()  # it is there, and so they are kept
         self.watch = _pidfd(self.pid)
-        self.reader = Reader(ours, socket.MSG_DONTWAIT)
-        self.writer = Writer(ours)
+        self.reader = Reader(self.sock, socket.MSG_DONTWAIT)
+        self.writer = Writer(self.sock)
         self.writer.put(framed(marshal.dumps(given)))
         self.in_flight: dict[int, Errand] = {}
         self.load = 0.0

@@ -83,10 +83,14 @@ class ForkServer:
 
     def _open(self) -> None:
         ours, theirs = socket.socketpair()
-        with theirs:
-            self._server = _parts.start_python(
-                _code("_nursery", theirs.fileno()), (theirs.fileno(),)
-            )
+        try:
+            with theirs:
+                self._server = _parts.start_python(
+                    _code("_nursery", theirs.fileno()), (theirs.fileno(),)
+                )
+        except BaseException:
+            ours.close()
+            raise
         ours.settimeout(_WAIT)
         self._sock = ours
 

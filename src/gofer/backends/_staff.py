@@ -126,14 +126,16 @@ class Staff:
         """Start workers, if fewer than so many are on their way, and more may be."""
         wanted -= sum(not hand.ready for hand in self.hands)
         while wanted > 0 and len(self.hands) < self.most:
-            wanted -= 1
             try:
                 hand = Hand(self._starter, like_this_one(self._memory))
             except (OSError, WorkerFailed) as error:
                 self._not_to_be_had(
                     error if isinstance(error, WorkerFailed) else WorkerFailed(str(error))
                 )
-                return
+                if self.hands or not self._refused:  # there is some, or nobody waits any more
+                    return
+                continue
+            wanted -= 1
             self.hands.append(hand)
             self._selector.register(hand.sock, selectors.EVENT_READ, self._ear(hand))
             if hand.watch is not None:
@@ -157,7 +159,7 @@ class Staff:
         best = None
         for hand in reversed(self.hands):
             busy = hand.asked or hand.halting or len(hand.in_flight) >= _MOST
-            if not hand.ready or hand.leaving or busy:
+            if not hand.ready or hand.leaving or busy or self._has_served(hand):
                 continue
             if hand.in_flight and hand.load < _TRIFLE:
                 return hand
@@ -172,8 +174,10 @@ class Staff:
         hand.in_flight[errand.number] = errand
         hand.load += errand.estimate
         hand.served += 1
-        if self._most_jobs is not None and hand.served >= self._most_jobs:
-            hand.leaving = True
+
+    def _has_served(self, hand: Hand) -> bool:
+        """Return whether a worker has been given all the jobs that it is to do in its life."""
+        return self._most_jobs is not None and hand.served >= self._most_jobs
 
     def who_has(self, errand: Errand) -> Hand | None:
         """Return the worker that has an errand."""
@@ -217,6 +221,7 @@ class Staff:
             hand.load -= errand.estimate
             if reply[1] == _letters.RETURNED:
                 returned.append(errand)
+                hand.served -= 1
             else:
                 self._owner.ended(errand, reply, beside)
         if returned:
@@ -224,7 +229,7 @@ class Staff:
             self._owner.returned(returned)
         if not hand.in_flight:
             hand.load, hand.asked = 0.0, False
-            if hand.leaving:
+            if hand.leaving or self._has_served(hand):
                 self.dismiss(hand)
 
     # -- losing them
