@@ -14,12 +14,15 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from itertools import count
 from typing import Any
 
 import gofer
 from gofer import Group, JobManager, job
 
-HANGS_AFTER = 120.0  # seconds
+HANGS_AFTER = 600.0  # seconds
+
+done = count()
 
 
 class Counted:
@@ -37,6 +40,7 @@ class Counted:
             self.most = max(self.most, self.running)
         with self.lock:
             self.running -= 1
+        next(done)
         return i
 
     def check(self, times: int, limit: int | None) -> None:
@@ -109,6 +113,7 @@ def main(threads: int, rounds: int) -> None:
         thread.start()
     for thread in made:
         thread.join()
+    sys.stdout.write(f"{next(done)} jobs\n")
     sys.exit(1 if failed else 0)
 
 

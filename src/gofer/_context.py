@@ -256,9 +256,13 @@ class Context:
         if self.cancelled:
             raise self._error()
 
+    @property
+    def _by_deadline(self) -> bool:
+        """Whether a deadline has cancelled it."""
+        return bool(self._outcome["cause"][1])
+
     def _error(self) -> BaseException:
-        cause, by_deadline = self._outcome["cause"]
-        return DeadlineExceeded() if by_deadline else Cancelled(cause)
+        return DeadlineExceeded() if self._by_deadline else Cancelled(self._outcome["cause"][0])
 
     def sleep(self, seconds: float) -> None:
         """Sleep in blocking code; wake at once when cancelled.

@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Callable
 from contextvars import ContextVar
 
+from gofer import _parts
 from gofer.errors import LimitDeadlock
 
 
@@ -57,6 +58,10 @@ class Limit:
 
     def __init__(self, name: str, most: int) -> None:
         self.name, self.most = name, most
+        self._renew()
+        _parts.renew_after_fork(self)  # who holds its places stays behind
+
+    def _renew(self) -> None:
         self._lock = threading.Lock()
         self._held: set[Place] = set()
         self._line: deque[Place] = deque()

@@ -11,6 +11,7 @@ import os
 import sys
 import threading
 import time
+import weakref
 from types import SimpleNamespace
 
 TYPE_CHECKING = False
@@ -72,8 +73,31 @@ _LONGEST = 3600.0
 
 
 def start_thread(thread: threading.Thread) -> None:
-    """Start a thread; raise RuntimeError where the system refuses one."""
+    """Start a thread; raise RuntimeError where the system refuses one, or Python is at its end."""
+    if is_ending():  # as Python 3.12 does; before, the thread would never run
+        raise RuntimeError("can't start new thread at interpreter shutdown")
     thread.start()
+
+
+def is_ending() -> bool:
+    """Return whether Python shuts down: from then on no daemon thread runs any more."""
+    return sys.is_finalizing()
+
+
+_shared: weakref.WeakSet[Any] = weakref.WeakSet()
+
+
+def renew_after_fork(thing: Any) -> None:
+    """Have ``thing._renew()`` called in forked processes, where threads it counts on are gone."""
+    _shared.add(thing)
+
+
+def _renew_all() -> None:
+    for thing in _shared:
+        thing._renew()
+
+
+os.register_at_fork(after_in_child=_renew_all)
 
 
 def running_loop() -> Any:

@@ -72,10 +72,9 @@ class Timer:
 
     def _start(self) -> None:
         self._wakes_at = 0.0  # it looks at the heap before it sleeps
-        thread = threading.Thread(target=self._serve, name="gofer:timer", daemon=True)
-        self._thread = thread
         try:
-            _parts.start_thread(thread)
+            self._thread = threading.Thread(target=self._serve, name="gofer:timer", daemon=True)
+            _parts.start_thread(self._thread)
         except RuntimeError:
             # No thread to be had: deadlines are still seen by everyone who asks the context,
             # and the next entry tries again.

@@ -14,11 +14,14 @@ if TYPE_CHECKING:
 def describe(error: object) -> str:
     """Return ``TypeName: text`` for any exception, also for one whose ``__str__`` raises.
 
-    Of anything else (what a context was cancelled with) it is the text alone.
+    Of anything else (what a context was cancelled with) it is the text alone. It is one line, and
+    what would move the cursor of a terminal is escaped.
     """
     name = type(error).__name__
     try:
         first_line = str(error).partition("\n")[0]
+        if not first_line.isprintable():
+            first_line = "".join([c if c.isprintable() else ascii(c)[1:-1] for c in first_line])
         if not isinstance(error, BaseException):
             return first_line
         return f"{name}: {first_line}" if first_line else name

@@ -240,6 +240,7 @@ class Breaker:
     """
 
     __slots__ = (
+        "__weakref__",
         "_count",
         "_lock",
         "_number",
@@ -258,10 +259,14 @@ class Breaker:
         on: type[Exception] | tuple[type[Exception], ...] = Exception,
     ) -> None:
         self.failures, self.reset_after, self.on = failures, reset_after, on
-        self._lock = threading.Lock()
         self._count = 0
         self._number = 0  # of the state; whoever was let through in an earlier one has no say
         self._opens_at: float | None = None  # when a trial is let through; None while closed
+        self._renew()
+        _parts.renew_after_fork(self)  # the one that tries stays behind
+
+    def _renew(self) -> None:
+        self._lock = threading.Lock()
         self._trial = False
 
     @property

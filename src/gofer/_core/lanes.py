@@ -36,7 +36,7 @@ class Lanes:
         failures: The jobs that failed, in the order in which they were told.
         first: The job whose failure is the run's error, or NOTHING; a failure after the run has
             been cancelled is none.
-        cut: Whether any job was cancelled, or taken back before it began.
+        cut: Whether any job was cancelled, taken back before it began, or came too late.
         passes: Whether ``pass_on`` is worth a try.
         stopped: Whether nothing may start any more. It never becomes false again.
         waking: Whether a thread has been woken that has not arrived yet (see ``wants``).
@@ -166,13 +166,18 @@ class Lanes:
         self.waking = True
         return True
 
-    def cancelled(self) -> None:
+    def cancelled(self, *, late: bool = False) -> None:
         """Note that the run was cancelled: nothing starts any more. Running jobs go on.
 
         The one call that needs no lock: a signal handler makes it, perhaps in the very thread
-        that holds the lock. It is one store of a flag that never goes back.
+        that holds the lock. It stores flags that never go back.
+
+        Args:
+            late: Whether what still runs comes too late even if it ends well, as after a deadline.
         """
         self.stopped = True
+        if late and self.running:
+            self.cut = True
 
     def _note_unhappy(self, i: int, outcome: int) -> None:
         """Note a failure or a cancellation; the first failure of a live run is its error."""

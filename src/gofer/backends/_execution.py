@@ -243,7 +243,7 @@ class Execution:
 
     def stop(self) -> None:
         """Start nothing more; called when the context is cancelled, perhaps by a signal handler."""
-        self.core.cancelled()
+        self.core.cancelled(late=self.ctx._by_deadline)
         lane = self.lane
         if lane is not None:
             lane.post(force=True)
@@ -373,13 +373,18 @@ def is_cancellation(error: BaseException) -> bool:
     return kind is not None and isinstance(error, kind)
 
 
+_logger: list[Any] = []
+
+
 def warn(message: str) -> None:
     """Log a warning, for whoever listens; where nothing imported logging, nobody does."""
     logging = sys.modules.get("logging")
     root = getattr(logging, "root", None)  # None while it is half imported, by another thread
     if logging is None or root is None:
         return
-    logger = logging.getLogger("gofer")
+    if not _logger:  # to ask for it takes a lock of all of logging, for which failures would queue
+        _logger.append(logging.getLogger("gofer"))
+    logger = _logger[0]
     if not logger.handlers:
         logger.addHandler(logging.NullHandler())  # what is raised need not be printed as well
     try:

@@ -39,7 +39,7 @@ class Helpers:
             RuntimeError: The system gives no more threads.
         """
         with self._lock:
-            helper = self._parked.pop() if self._parked else None
+            helper = self._parked.pop() if self._parked and not _parts.is_ending() else None
         if helper is None:
             helper = _Helper(self, f"gofer-call-{next(self._numbers)}")
             helper.name, helper.call = name, call

@@ -81,13 +81,13 @@ class Workers:
     def _send(self) -> None:
         """Send the thread for which ``_coming`` has been set."""
         with self._lock:
-            gate = self._parked.pop() if self._parked else None
+            gate = self._parked.pop() if self._parked and not _parts.is_ending() else None
         if gate is not None:
             gate.release()
             return
         label = f"gofer-{next(self._numbers)}"
-        thread = _Thread(target=self._serve, args=(label,), name="gofer:idle", daemon=True)
-        try:
+        try:  # a subinterpreter may refuse even to make it
+            thread = _Thread(target=self._serve, args=(label,), name="gofer:idle", daemon=True)
             _parts.start_thread(thread)
         except (RuntimeError, MemoryError) as error:
             with self._lock:

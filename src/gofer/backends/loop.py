@@ -170,7 +170,7 @@ class Lane:
 
     def _finish(self) -> None:
         waiter = self._waiter
-        if waiter is not None and not waiter.done():
+        if waiter is not None and not waiter.done() and not self.loop.is_closed():
             waiter.set_result(None)
 
     def _start_ready(self) -> None:
@@ -290,21 +290,25 @@ class Lane:
         """Return the frame of an async job's own function, or None; from any thread."""
         task = self._tasks.get(i)
         coroutine: Any = None if task is None else task.get_coro()
-        if coroutine is None:
-            return None
-        inner = coroutine.cr_await
-        while getattr(inner, "cr_code", None) in ENGINE:  # a job with policies
-            inner = inner.cr_await
-        frame = getattr(inner, "cr_frame", None)
-        if frame is not None:
-            return frame  # type: ignore[no-any-return]
+        if coroutine is not None:
+            inner = coroutine.cr_await
+            while getattr(inner, "cr_code", None) in ENGINE:  # a job with policies
+                inner = inner.cr_await
+            frame = getattr(inner, "cr_frame", None)
+            if frame is not None:
+                return frame  # type: ignore[no-any-return]
         for each in sys._current_frames().values():  # it does not await, and blocks the loop
             above: FrameType | None = each
-            while above is not None and above.f_back is not coroutine.cr_frame:
+            while above is not None and not self._is_start_of(i, above.f_back):
                 above = above.f_back
             if above is not None:
                 return above
         return None
+
+    def _is_start_of(self, i: int, frame: FrameType | None) -> bool:
+        if frame is None or frame.f_code is not Lane._perform.__code__:
+            return False
+        return frame.f_locals["i"] == i and frame.f_locals["self"] is self
 
 
 get_running_loop = asyncio.get_running_loop
@@ -340,14 +344,15 @@ class _Background:
                     raise
             return self._loop
 
-    @staticmethod
-    def _serve(loop: asyncio.AbstractEventLoop) -> None:
+    def _serve(self, loop: asyncio.AbstractEventLoop) -> None:
         asyncio.set_event_loop(loop)
-        try:
-            loop.run_forever()
-        finally:
-            loop.run_until_complete(loop.shutdown_asyncgens())
-            loop.close()
+        while self._loop is loop:  # whoever stops it, the jobs of others go on
+            try:
+                loop.run_forever()
+            except BaseException as error:  # sys.exit() in a callback, or in a task of a job's own
+                _parts.report_unraisable(error, "a callback on gofer's loop failed", loop)
+        loop.run_until_complete(loop.shutdown_asyncgens())
+        loop.close()
 
     def close(self) -> None:
         """Stop the loop and wait a moment for its thread; at the end of the program."""

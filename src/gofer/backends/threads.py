@@ -23,6 +23,7 @@ section in which nothing was ready.
 
 from __future__ import annotations
 
+import sys
 import threading
 
 from gofer import _parts
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 
 _WAITS = not _parts.HAS_GIL
 """Whether to wait for the desk: without a GIL whoever has it runs, and is done in a moment."""
+_A_LOOK = 0.05  # seconds between two looks whether a run was stopped
 
 
 def work(
@@ -63,7 +65,7 @@ def work(
     observers, waiting = execution.observers, execution.waiting
     desk, ended_elsewhere = execution.desk, execution.ended_elsewhere
     turn, passes = (core.turn, core.passes) if only is None else (core.last, False)
-    if not desk.acquire(_WAITS or only is not None):
+    if not desk.acquire(False) and not ((_WAITS or only is not None) and _wait_for_desk(execution)):
         ended_elsewhere.append((NOTHING, 0.0))  # nothing ended, but this thread has arrived
         _clear_desk(execution)
         return True
@@ -105,7 +107,10 @@ def work(
             if passes and outcome == SUCCEEDED and (j := core.pass_on(i, at)) >= 0:
                 i = j
                 continue
-            if not desk.acquire(_WAITS or outcome != SUCCEEDED):
+            has_desk = desk.acquire(False)
+            if not has_desk and (_WAITS or outcome != SUCCEEDED):
+                has_desk = _wait_for_desk(execution)
+            if not has_desk and outcome == SUCCEEDED:
                 ended_elsewhere.append((i, at))
                 i = NOTHING
                 _clear_desk(execution)
@@ -117,7 +122,8 @@ def work(
                 wake = not core.waking and core.wants()
                 finished = i < 0 and core.finished
                 post = lane is not None and core.calls
-            desk.release()
+            if has_desk:
+                desk.release()
             if failure is not None:
                 if core.fail_fast and core.first == j:
                     ctx.cancel(failure)
@@ -134,14 +140,25 @@ def work(
                 _clear_desk(execution)
     finally:
         if i >= 0:
-            _abandon(execution, i)
+            _abandon(execution, i, sys.exception())
     return False
+
+
+def _wait_for_desk(execution: Execution) -> bool:
+    """Wait for the desk; return False where a stop came first.
+
+    After a stop nobody needs it, and one that was torn out of ``work`` may have it for ever.
+    """
+    while not execution.desk.acquire(timeout=_A_LOOK):
+        if execution.core.stopped:
+            return False
+    return True
 
 
 def _clear_desk(execution: Execution) -> None:
     """Book what ended elsewhere, unless another thread has the desk: it does so when it leaves it.
 
-    After a stop it does not ask for the desk, lest one that was torn out of ``work`` have it still.
+    After a stop it does not ask for the desk: see ``_wait_for_desk``.
     """
     core, desk, ended_elsewhere = execution.core, execution.desk, execution.ended_elsewhere
     while ended_elsewhere:
@@ -173,9 +190,9 @@ def _clear_desk(execution: Execution) -> None:
             lane.post()
 
 
-def _abandon(execution: Execution, i: int) -> None:
-    """End a job whose thread was torn out of ``work``, by a signal handler that raised."""
-    execution.ctx.cancel("its thread was interrupted")
+def _abandon(execution: Execution, i: int, error: BaseException | None) -> None:
+    """End a job whose thread was torn out of ``work``: by a signal handler that raised, say."""
+    execution.ctx.cancel(error)
     _clear_desk(execution)
     with execution.lock:
         try:
