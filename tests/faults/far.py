@@ -1,0 +1,149 @@
+"""Jobs for other processes: functions of a module, so that any start method finds them."""
+
+from __future__ import annotations
+
+import builtins
+import os
+import signal
+import subprocess
+import sys
+import time
+from typing import Any
+
+from gofer import Context
+
+
+class BadStr(Exception):
+    """Cannot be printed."""
+
+    def __str__(self) -> str:
+        raise SystemExit("hostile")
+
+    __repr__ = __str__
+
+
+class BadReduce(Exception):
+    """Cannot be pickled."""
+
+    def __reduce__(self) -> Any:
+        raise RuntimeError("hostile")
+
+
+class NotRebuilt(Exception):
+    """Is pickled, and cannot be made again: its ``__init__`` wants more."""
+
+    def __init__(self, one: int, two: int) -> None:
+        super().__init__("text of it")
+
+
+class BadState(Exception):
+    """Holds what cannot be pickled."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.held = (each for each in ())
+
+
+class Unpickles:
+    """A result whose unpickling fails."""
+
+    def __reduce__(self) -> Any:
+        return refuse, ()
+
+
+class Kills:
+    """A result whose pickling kills the process."""
+
+    def __reduce__(self) -> Any:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def refuse() -> None:
+    """Fail."""
+    raise RuntimeError("not to be rebuilt")
+
+
+def deep() -> list[Any]:
+    """Return what is nested too deeply to be pickled."""
+    made: list[Any] = []
+    for _ in range(100_000):
+        made = [made]
+    return made
+
+
+def one() -> int:
+    """Work."""
+    return 1
+
+
+def raises(ctx: Context, param: tuple[str, tuple[Any, ...]]) -> None:
+    """Raise an error of a built-in or one of this module's kinds, named by the param."""
+    name, arguments = param
+    raise globals().get(name, getattr(builtins, name, None))(*arguments)
+
+
+def recurses() -> int:
+    """Call itself until Python has enough."""
+    return 1 + recurses()
+
+
+def segfaults() -> None:
+    """Read what is nowhere."""
+    import ctypes
+
+    ctypes.string_at(0)
+
+
+def exits_well() -> None:
+    """Leave with 0: the trap, as that looks like success."""
+    os._exit(0)
+
+
+def exits_badly() -> None:
+    """Leave with 1."""
+    os._exit(1)
+
+
+def killed() -> None:
+    """Get what the out-of-memory killer sends."""
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def aborts() -> None:
+    """Abort, as C code does."""
+    os.abort()
+
+
+def result_unpickles() -> Unpickles:
+    """Return what the parent cannot read."""
+    return Unpickles()
+
+
+def result_kills() -> Kills:
+    """Return what dies while it is sent."""
+    return Kills()
+
+
+def leaves_a_grandchild() -> None:
+    """Die, and leave a process that holds all that was inherited."""
+    subprocess.Popen([sys.executable, "-c", "import time; time.sleep(20)"], close_fds=False)
+    os._exit(3)
+
+
+def pid() -> int:
+    """Return which process this is."""
+    return os.getpid()
+
+
+def deaf() -> None:
+    """Never end, and hear nothing."""
+    while True:
+        try:
+            time.sleep(0.05)
+        except BaseException:
+            continue
+
+
+def sleeps(ctx: Context) -> None:
+    """Sleep until somebody stops it."""
+    ctx.sleep(3600)
