@@ -13,7 +13,7 @@ PYTEST = $(BIN)/python -m pytest $(ARGS)
 MEASURED = $(BIN)/coverage erase && $(BIN)/coverage run -m pytest -m "not slow" $(ARGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test browser recipes check lint floors types docs coverage test-all fuzz bench bench-quick clean
+.PHONY: help demo test browser recipes check lint floors types docs coverage test-all fuzz soak faults bench bench-quick clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -60,6 +60,12 @@ fuzz: .venv/.fuzz ## fuzz all that parses, a minute each (FUZZ_SECONDS=60)
 		$(BIN)/python tests/fuzz/fuzz.py $$each -max_total_time=$(FUZZ_SECONDS) \
 			-verbosity=0 -print_final_stats=1 || exit 1; \
 	done
+
+soak: .venv/.test ## ten minutes of mixed load and random faults (SECONDS=60 for one); not in CI
+	$(BIN)/python -m tests.soak $(or $(SECONDS),600) --write
+
+faults: .venv/.bench ## put the same faults to other libraries: the table in docs/reliability.md
+	$(BIN)/python -m benchmarks.faults
 
 bench: .venv/.bench ## compare with other libraries: a table, benchmarks/results.json, README.md
 	$(BIN)/python -m benchmarks

@@ -27,6 +27,7 @@ from gofer import (
 from gofer.backends import ProcessBackend
 
 from . import far
+from .programs import says
 from .test_raising import ARGUMENTS, BUILTIN
 
 pytestmark = pytest.mark.skipif(
@@ -229,6 +230,39 @@ def test_workers_end_with_a_parent_that_is_killed(tmp_path: Path) -> None:
         while (left := [n for n in numbers if alive(n)]) and time.monotonic() < until:
             time.sleep(0.01)
         assert left == []
+
+
+@pytest.mark.parametrize("start", ["forkserver", "spawn"])
+def test_a_run_hung_where_no_descriptor_was_left_for_a_worker(start: str) -> None:
+    """Row 19: one readable error, nothing stays queued, and later runs have workers."""
+    lines = says(NO_DESCRIPTOR.format(start=start))
+
+    assert lines == ["refused", "True"]
+
+
+NO_DESCRIPTOR = """
+import resource
+from gofer.backends import ProcessBackend
+
+if __name__ == "__main__":
+    backend = ProcessBackend(2, start="{start}")
+    manager = JobManager([job(os.getpid, name=str(i)) for i in range(3)])
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    import gofer.backends.processes
+    seen = set()
+    for spare in range(1, 12):
+        now = len(os.listdir("/proc/self/fd"))
+        resource.setrlimit(resource.RLIMIT_NOFILE, (now + spare, before[1]))
+        run = manager.execute(backend=backend, check=False)
+        if not run.ok:
+            assert "Too many open files" in str(run.error) or "worker" in str(run.error), run.error
+            seen.add("refused")
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+        backend.close()
+    say(*seen)
+    say(manager.execute(backend=backend).ok)
+    backend.close()
+"""
 
 
 def alive(number: int) -> bool:

@@ -294,7 +294,8 @@ class Staff:
             self._starter.status(hand.pid)
         self.hands.clear()
         self._starter.close()
-        self._selector.close()
+        if self._selector is not None:  # there may have been no descriptor for it
+            self._selector.close()
 
     def after_fork(self) -> None:
         """Close what belongs to the parent, in the child of a fork."""
