@@ -131,7 +131,7 @@ class Pool:
     # The thread
 
     def _serve(self) -> None:
-        faults = 0  # in a row
+        faults, fault = 0, None  # in a row, and the last
         while faults < _FAULTS:
             try:
                 self._staff.open(self._bell, self._heard)
@@ -139,12 +139,17 @@ class Pool:
                     faults = 0
                 return
             except BaseException as error:
-                faults += 1
+                faults, fault = faults + 1, error
                 self._broken(error)
         with self._lock:
+            ports = tuple(self._ports)
             self._ports.clear()
             self._thread = None
             self._unhang()
+        for port in ports:  # one may have come meanwhile, and nobody serves them any more
+            while self._fail(port, [], fault):
+                pass
+        del fault
 
     def _turn(self) -> bool:
         """Wait for news and see to them; return whether to go on."""
@@ -367,20 +372,21 @@ class Pool:
         self._word.extend(word for word in words if word[0] != "send")
         self._line.clear()
         self._stopping.clear()
-        calls = [partial(self._fail, port, sent, error) for port in tuple(self._ports)]
+        calls: list[Any] = [partial(self._fail, port, sent, error) for port in tuple(self._ports)]
         for call in (partial(staff.close, at_once=True), *calls):
             try:
                 call()
             except BaseException as failure:
                 _parts.report_unraisable(failure, "the thread of a process pool has a fault", self)
 
-    def _fail(self, port: Port, sent: list[Errand], error: BaseException) -> None:
-        """Fail all that a run has in the pool, or has sent to it."""
+    def _fail(self, port: Port, sent: list[Errand], error: Any) -> bool:
+        """Fail all that a run has in the pool, or has sent to it; return whether it had any."""
         lost = {*port.errands, *[each for each in sent if each.port is port], *port.take(1 << 30)}
         port.errands.clear()
         for errand in lost:
             errand.failed(error, None, _parts.clock())
         port.book()
+        return bool(lost)
 
     def after_fork(self) -> None:
         """Forget everything, in the child of a fork: the workers are the parent's."""
