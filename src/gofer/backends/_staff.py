@@ -129,9 +129,9 @@ class Staff:
             try:
                 hand = Hand(self._starter, like_this_one(self._memory))
             except (OSError, WorkerFailed) as error:
-                self._not_to_be_had(
-                    error if isinstance(error, WorkerFailed) else WorkerFailed(str(error))
-                )
+                if not isinstance(error, WorkerFailed):
+                    error = WorkerFailed(f"no worker process could be started: {error}")
+                self._not_to_be_had(error)
                 if self.hands or not self._refused:  # there is some, or nobody waits any more
                     return
                 continue
