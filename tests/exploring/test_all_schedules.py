@@ -124,7 +124,7 @@ def drawn(chance: Random) -> JobManager:
 def outcomes(manager: JobManager, most: int, **options: bool) -> tuple[set[str], int]:
     """Return what all schedules come to, and how many were run; at most so many."""
     given = dict.fromkeys(("failures", "cancellations", "timeouts"), False) | options
-    subject = Subject(manager, Param, None, errors=(), stuck_after=10.0, **given)
+    subject = Subject(manager, Param, None, errors=(), stuck_after=60.0, **given)
     explorer, found, runs = Explorer(), set(), 0
     with exploring():
         while not explorer.is_over and runs < most:

@@ -83,7 +83,7 @@ class Conductor(Score):
 
     def begin(self, thread: Any, run: Callable[[], object]) -> Strand:
         """Add a strand; it goes on when it is chosen."""
-        strand = Strand(thread)
+        strand = self.made(thread)
         self.strands.append(strand)
         if self.running is None:
             self.running = strand
@@ -92,6 +92,10 @@ class Conductor(Score):
         with uncontrolled():
             hands.play(lambda: self._play(strand, run))
         return strand
+
+    def made(self, thread: Any) -> Strand:
+        """Make a strand."""
+        return Strand(thread)
 
     def _play(self, strand: Strand, run: Callable[[], object]) -> None:
         strand.gate.acquire()
@@ -352,7 +356,10 @@ class Conductor(Score):
         if found and self.cancel is not None:
             found.append(Option(CANCEL))
         if self._failures and not self.failed:
-            found += [Option(each.label + FAILS, *each[1:]) for each in found if each.strand]
+            can = [
+                each for each in found if each.strand and (each.handle or each.strand.can_fail())
+            ]
+            found += [Option(each.label + FAILS, *each[1:]) for each in can]
         return found, enabled | {each.label for each in found}
 
     def which(self, names: list[str]) -> int:

@@ -39,7 +39,8 @@ class Lock:
         while maker.f_code in MAKERS:
             maker = maker.f_back  # type: ignore[assignment]
         # Gofer's own are of no interest: what they guard happens at once, or it is told elsewhere.
-        self._name = "" if is_gofers(maker) else conductor.numbered("lock")
+        own = is_gofers(maker) and not conductor.fine
+        self._name = "" if own else conductor.numbered("lock")
 
     def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
         """Take it, as a lock of ``threading`` does."""
@@ -62,6 +63,7 @@ class Lock:
         if not conductor.block(lambda: not self._locked, until, kind):
             return False
         self._locked = True
+        self._use()
         return True
 
     def _inside(self) -> bool:

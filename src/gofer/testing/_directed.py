@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from heapq import heapify
+from itertools import count
 from types import SimpleNamespace
 from typing import Any
 
@@ -100,6 +101,7 @@ def _or_real(real: Any, of: Callable[..., Any]) -> Callable[..., Any]:
 def _sleep(conductor: Conductor, seconds: float) -> None:
     conductor.point("sleeps")
     conductor.block(lambda: False, conductor.now + seconds, SLEEP)
+    conductor.fail_if_planned()
 
 
 @contextmanager
@@ -188,6 +190,8 @@ def direct(conductor: Conductor, body: Callable[[], Any], stuck_after: float) ->
 
     def main() -> None:
         workers, helpers = _workers.Workers(), _helpers.Helpers()  # with the conductor's locks
+        workers._numbers = count(_FROM)
+        helpers._numbers = count(_FROM)
         for place, name, _ in parts:
             setattr(place, name, workers if name == "workers" else helpers)
         try:
@@ -229,3 +233,6 @@ def _wait(conductor: Conductor, stuck_after: float) -> None:
 
 
 _LOOK_UP = 0.2
+
+_FROM = 1_000_001
+"""The number of the first worker: no real one has it, so labels of parked ones stay theirs."""

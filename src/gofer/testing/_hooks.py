@@ -40,9 +40,11 @@ def _starts(conductor: Conductor, execution: Any) -> None:
         raise NotStarted
 
 
-def _ends(conductor: Conductor, execution: Any) -> None:
-    core = execution.core
-    conductor.point("ends")
+def _ends(conductor: Conductor, execution: Any, how: str) -> None:
+    core, strand = execution.core, conductor.running
+    strand.is_ending = True
+    conductor.point(how)
+    strand.is_ending = False
     if isinstance(core, Schedule) and core.limit < core.plan.size:
         conductor.touch(("places", False, ""), write=True)
 
@@ -68,12 +70,12 @@ def _play(conductor: Conductor, execution: Any, i: int, call: Callable[[], Any])
         _starts(conductor, execution)
         result = call()
         _ended_well(conductor, execution, i)
-        _ends(conductor, execution)
+        _ends(conductor, execution, "ends")
         return result
     except (Abandoned, NotStarted):
         raise
     except BaseException as error:
-        conductor.point(f"raises {type(error).__name__}")
+        _ends(conductor, execution, f"raises {type(error).__name__}")
         raise
     finally:
         if labels:
@@ -217,6 +219,7 @@ def asked(real: Callable[..., Any], verb: str, *, write: bool = False) -> Callab
             raise
         if args and not write:
             conductor.note("goes on")
+            conductor.fail_if_planned()
         return answer
 
     return method

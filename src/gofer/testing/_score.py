@@ -23,6 +23,9 @@ class Score:
         dead: Why the run was given up, if it was.
     """
 
+    fine = False
+    """Whether Gofer's own code is explored as well, at each use of a lock."""
+
     def __init__(self, *, tell: bool) -> None:
         self.steps: list[Step] = []
         self.events: list[tuple[str, str, str, str]] = []

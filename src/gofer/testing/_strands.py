@@ -132,6 +132,7 @@ class Strand:
         self.picked: Any = None
         self.turn = -1
         self.access: tuple[str, bool] | None = None
+        self.is_ending = False  # its job is over, and can't fail any more
         self.ident = 0
         self.ended = False
 
@@ -139,6 +140,10 @@ class Strand:
         """Return whether it can go on."""
         due = self.until is not None and self.until <= now
         return self.ready is None or due or bool(self.ready())
+
+    def can_fail(self) -> bool:
+        """Return whether a failure can be raised where it stands: at a point, or in a sleep."""
+        return not self.is_ending and (self.ready is None or self.kind == SLEEP)
 
 
 class _Hands:

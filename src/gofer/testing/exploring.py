@@ -41,7 +41,7 @@ __all__ = [
     "explore",
 ]
 
-_STUCK_AFTER = 10.0
+_STUCK_AFTER = 30.0
 """Real seconds after which a job that does not come back is named."""
 
 _MOST_TURNS = 200
