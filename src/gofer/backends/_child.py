@@ -16,15 +16,14 @@ import socket
 import sys
 import threading
 from collections import deque
-from contextvars import Context as Variables
 
 from gofer import _parts
 from gofer._context import _CURRENT, Context
 from gofer._signature import is_async
 from gofer.backends import _letters, _main_module
-from gofer.backends._copies import Copy
 from gofer.backends._execution import PLAIN, refuse_awaitable
 from gofer.backends._far_errors import as_data
+from gofer.backends._far_run import Run
 from gofer.backends._frames import ENGINE, strip
 from gofer.backends._parcels import Parcel, aside, pack_for
 from gofer.backends._wire import Reader, framed
@@ -43,53 +42,6 @@ class _Terminated(BaseException):
     """Raised in a job by SIGTERM, so that its ``finally`` blocks run."""
 
 
-class _Run:
-    """What a worker knows of one run."""
-
-    def __init__(self, deadline: float | None, parcel: Parcel) -> None:
-        self.deadline, self.parcel = deadline, parcel
-        self.values: Any = {}
-        self.variables = Variables()
-        self.renew()
-        self.opened = not parcel.data
-        self.param: Parcel | None = None
-        self.copy: Copy | None = None
-        self.functions: dict[int, Any] = {}
-
-    def renew(self) -> None:
-        """Make another context for the jobs to come."""
-        self.ctx = Context(deadline=self.deadline, values=self.values)
-        self.variables.run(_CURRENT.set, self.ctx)
-
-    def open(self) -> None:
-        """Unpickle the values and context variables, once, in the thread that runs jobs."""
-        self.opened = True
-        self.values, variables = _main_module.opened(self.parcel)
-        self.ctx._values = self.values
-        for module, name, value in variables:
-            try:
-                __import__(module)
-                self.variables.run(getattr(sys.modules[module], name).set, value)
-            except Exception:  # it is not there: this job's module may never ask for it
-                continue
-
-    def lend(self, job: str) -> Any:
-        """Return the param, as a copy that refuses to be written."""
-        if self.copy is None and self.param is not None:
-            self.copy = Copy(_main_module.opened(self.param))
-        if self.copy is None:
-            return None
-        self.copy.job = job
-        return self.copy.lend()
-
-    def take_back(self) -> str | None:
-        """Return what of the param a job has written to, if it has."""
-        written = None if self.copy is None else self.copy.take_back()
-        if written is not None:
-            self.copy = None  # the next job gets another
-        return written
-
-
 class _Worker:
     """The process."""
 
@@ -101,7 +53,7 @@ class _Worker:
         self.lock = threading.Lock()  # around the journal's replies and the socket
         self.filled = 0
         self.flushed_at = 0.0
-        self.runs: dict[int, _Run] = {}
+        self.runs: dict[int, Run] = {}
         self.job: tuple[int, Context] | None = None  # number and context of what runs
         self.to_cancel = 0  # the last number that was to be cancelled
         self.task: Any = None
@@ -128,7 +80,7 @@ class _Worker:
     def run(
         self,
         number: int,
-        run: _Run,
+        run: Run,
         function: int,
         name: str,
         nargs: int,
@@ -178,7 +130,7 @@ class _Worker:
                 leave(128 + signal.SIGTERM)
         _letters.CURRENT.pack_into(self.journal, 0, 0)
 
-    def _enter(self, number: int, run: _Run, deadline: float | None) -> Context:
+    def _enter(self, number: int, run: Run, deadline: float | None) -> Context:
         """Return the context of a job that begins; from here on it can be cancelled."""
         if run.ctx.cancelled:  # with a job before this one; or by the deadline, and will be again
             run.renew()
@@ -194,7 +146,7 @@ class _Worker:
         return ctx
 
     def _call(
-        self, run: _Run, ctx: Context, function: int, name: str, nargs: int, parcel: Parcel | None
+        self, run: Run, ctx: Context, function: int, name: str, nargs: int, parcel: Parcel | None
     ) -> Any:
         found = run.functions[function]
         if type(found) is Parcel:
@@ -296,7 +248,7 @@ class _Worker:
                 self.runs[run].copy, self.runs[run].param = None, Parcel(data, taken)
             elif kind == _letters.RUN:
                 run, deadline, data = rest
-                self.runs[run] = _Run(deadline, Parcel(data, taken))
+                self.runs[run] = Run(deadline, Parcel(data, taken))
             elif kind == _letters.FORGET:
                 self.runs.pop(rest[0], None)
             elif kind == _letters.CANCEL:

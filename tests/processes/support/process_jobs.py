@@ -116,6 +116,21 @@ def work(folder: str, number: int) -> int:
     return number
 
 
+class Small:
+    """A function that notes its number, in a file of its worker's, and takes a millisecond."""
+
+    def __init__(self, folder: str) -> None:
+        self.folder = folder
+
+    def __call__(self, number: int) -> int:
+        """Return the number."""
+        fd = os.open(f"{self.folder}/{os.getpid()}", os.O_CREAT | os.O_APPEND | os.O_WRONLY, 0o600)
+        os.write(fd, b"%d\n" % number)
+        os.close(fd)
+        time.sleep(0.001)
+        return number
+
+
 def runs_of(folder: object, name: object) -> int:
     """Return how often a job has run."""
     path = Path(str(folder)) / str(name)
@@ -400,6 +415,61 @@ async def asquare(number: int) -> int:
     """Return its square."""
     await asyncio.sleep(0)
     return number * number
+
+
+def total_of(**numbers: int) -> int:
+    """Return their sum."""
+    return sum(numbers.values())
+
+
+def alone_in(*, folder: str) -> bool:
+    """Return whether nobody else was in this folder at the same time."""
+    try:
+        Path(folder, "in").mkdir()
+    except FileExistsError:
+        return False
+    time.sleep(0.02)
+    Path(folder, "in").rmdir()
+    return True
+
+
+def first_or_spin(item: tuple[str, int]) -> int:
+    """Return at once for the first, else never."""
+    if item[1]:
+        spin(item[0])
+    return item[1]
+
+
+def fail_if(item: Any) -> Any:
+    """Do what the item says."""
+    if isinstance(item, BaseException):
+        raise item
+    if isinstance(item, str):
+        die(item)
+    return item
+
+
+class Step:
+    """A job of a random graph.
+
+    Attributes:
+        number: Which one.
+        fails: Whether it raises.
+    """
+
+    def __init__(self, number: int, *, fails: bool) -> None:
+        self.number, self.fails = number, fails
+
+    def run(self, *, a0: int = 0, a1: int = 0, a2: int = 0) -> int:
+        """Return a number that depends on all that it was given."""
+        if self.fails:
+            raise LookupError(self.number)
+        return (a0 * 31 + a1 * 7 + a2 * 3 + self.number) % 1_000_003
+
+    async def arun(self, *, a0: int = 0, a1: int = 0, a2: int = 0) -> int:
+        """Do the same, on a loop."""
+        await asyncio.sleep(0)
+        return self.run(a0=a0, a1=a1, a2=a2)
 
 
 def color() -> Any:
