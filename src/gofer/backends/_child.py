@@ -153,6 +153,8 @@ class _Worker:
             fn = _main_module.opened(found)
             found = run.functions[function] = fn, is_async(fn)
         fn, waits = found
+        if run.of_main:
+            run.set_those_of_main()
         args, named = ((), {}) if parcel is None else _main_module.opened(parcel)
         if nargs == 2:
             args = (ctx, run.lend(name), *args)

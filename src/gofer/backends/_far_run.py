@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from contextvars import Context as Variables
+from contextvars import ContextVar
 
 from gofer._context import _CURRENT, Context
 from gofer.backends import _main_module
@@ -21,6 +22,7 @@ class Run:
     def __init__(self, deadline: float | None, parcel: Parcel) -> None:
         self.deadline, self.parcel = deadline, parcel
         self.values: Any = {}
+        self.of_main: list[tuple[str, Any]] = []  # variables of the main module, with their values
         self.variables = Variables()
         self.renew()
         self.opened = not parcel.data
@@ -39,11 +41,22 @@ class Run:
         self.values, variables = _main_module.opened(self.parcel)
         self.ctx._values = self.values
         for module, name, value in variables:
+            if module == _main_module.NAME:
+                self.of_main.append((name, value))
+                continue
             try:
                 __import__(module)
                 self.variables.run(getattr(sys.modules[module], name).set, value)
             except Exception:  # it is not there: this job's module may never ask for it
                 continue
+
+    def set_those_of_main(self) -> None:
+        """Set the variables of the parent's main module, where a job has had it loaded."""
+        main = sys.modules.get(_main_module.NAME)
+        for name, value in self.of_main if main is not None else ():
+            variable = getattr(main, name, None)
+            if isinstance(variable, ContextVar):
+                variable.set(value)
 
     def lend(self, job: str) -> Any:
         """Return the param, as a copy that refuses to be written."""

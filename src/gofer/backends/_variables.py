@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 
+from gofer.backends._main_module import NAME
 from gofer.backends._parcels import Parcel, pack
 
 TYPE_CHECKING = False
@@ -54,6 +55,6 @@ def _place(variable: ContextVar[Any]) -> tuple[str, str] | None:
         _places[variable] = None
         for module, each in tuple(sys.modules.items()):
             for name, value in tuple(getattr(each, "__dict__", {}).items()):
-                if value is variable and not module.startswith("gofer.") and module != "__main__":
-                    _places[variable] = module, name
+                if value is variable and not module.startswith("gofer."):
+                    _places[variable] = NAME if module == "__main__" else module, name
     return _places[variable]

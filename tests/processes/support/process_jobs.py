@@ -411,6 +411,12 @@ def square(number: int) -> int:
     return number * number
 
 
+@gofer.job
+def decorated() -> int:
+    """Be a job of a module."""
+    return 1
+
+
 async def asquare(number: int) -> int:
     """Return its square."""
     await asyncio.sleep(0)
