@@ -416,3 +416,12 @@ def test_two_copies_of_one_class_do_not_meet() -> None:
     with pytest.raises(AttributeError, match="'one'"):
         lent.total = 3
     assert first.take_back() == "param.total"
+
+
+def test_a_pickle_that_is_too_large_for_a_frame_is_that_jobs_error(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It is said before it is sent: what carries it would fail, and the pool with it."""
+    monkeypatch.setattr(_parcels, "_MOST", 1000)
+    with pytest.raises(NotPicklable, match="more than 1000 bytes"):
+        pack_for("job", "its argument 0", list(range(1000)))

@@ -425,3 +425,28 @@ def test_a_process_that_cannot_be_started_uses_nothing_up(monkeypatch: pytest.Mo
         monkeypatch.undo()
         backend.close()
     assert comes(lambda: used() <= before)
+
+
+def test_workers_see_the_environment_as_it_is_when_they_start(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Not as it was when the server that forks them was started."""
+    backend = ProcessBackend(1, max_jobs_per_worker=1)
+    pid(backend)
+    monkeypatch.setenv("GOFER_TEST_COLOR", "red")
+    assert comes(lambda: not pids_of(backend))
+    with Group(backend=backend) as group:
+        color = group.go(os.getenv, "GOFER_TEST_COLOR")
+    backend.close()
+    assert color.result() == "red"
+
+
+def test_a_group_that_is_given_a_new_function_each_time_does_not_grow(one: Any) -> None:
+    """Neither here nor in the worker is every function kept for ever; each still runs."""
+    import functools
+
+    with Group(backend=one, limit=64) as group:
+        handles = [group.go(functools.partial(jobs.square, i)) for i in range(5000)]
+        port = next(iter(one._pool._ports))
+        assert len(port.functions) <= 500
+    assert [each.result() for each in handles] == [i * i for i in range(5000)]

@@ -244,7 +244,7 @@ class _Worker:
                 self.line.append((number, self.runs[run], *others, taken))
             elif kind == _letters.FUNCTION:
                 run, number, data = rest
-                self.runs[run].functions[number] = Parcel(data, taken)
+                self.runs[run].learn(number, Parcel(data, taken))
             elif kind == _letters.PARAM:
                 run, data = rest
                 self.runs[run].copy, self.runs[run].param = None, Parcel(data, taken)
@@ -357,6 +357,9 @@ def _begin(given: dict[str, Any]) -> None:
         os.chdir(given["directory"])
     except OSError:  # it has been removed
         pass
+    if given["environment"] != dict(os.environ):  # it has changed since the server was started
+        os.environ.clear()
+        os.environ.update(given["environment"])
     _main_module.known = given["main"]
     if given["memory"] is not None:
         import resource

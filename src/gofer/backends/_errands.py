@@ -105,6 +105,7 @@ class Errand:
         self.port.ended.append((self.i, None, None, None, 0.0))
 
 
+_FUNCTIONS = 500  # of one run, whose pickles are kept; a worker keeps four times as many
 _UNKNOWN = 0.0005
 """Seconds that a call is taken to last, before one like it has ended."""
 
@@ -291,6 +292,8 @@ class Port:
                 buffers=run.buffers,
             )  # fmt: skip
         if number not in known:
+            if len(known) >= 2 * _FUNCTIONS:
+                known.clear()
             known.add(number)
             hand.say(
                 _letters.FUNCTION, self.number, number, function.data, len(function.buffers),
@@ -312,6 +315,8 @@ class Port:
         found = self.functions.get(key)
         if found is None:
             parcel = pack_function(errand.name, errand.fn)
+            if len(self.functions) >= _FUNCTIONS:  # a group may be given a new one each time
+                self.functions.clear()
             found = self.functions[key] = next(self.pool.numbers), parcel, errand.fn
         return found[:2]
 

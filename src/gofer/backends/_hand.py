@@ -175,6 +175,7 @@ def like_this_one(memory: int | None) -> dict[str, Any]:
         "path": [str(each) for each in sys.path],
         "argv": [str(each) for each in sys.argv],
         "directory": directory,
+        "environment": dict(os.environ),
         "main": _main_module.described(),
         "memory": memory,
     }

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 LARGE = 1 << 16
 """Bytes from which a buffer travels beside its pickle."""
 
+_MOST = 1 << 30  # bytes of a pickle; marshal, which carries it, takes less than twice as much
+
 _MAIN = b"__main__"
 
 
@@ -93,12 +95,18 @@ def pack(thing: Any) -> Parcel:
     try:
         data = pickle.dumps(thing, 5, buffer_callback=keep)
         if _MAIN not in data or any(described()) or not _by_value():
-            return Parcel(data, buffers)
+            return _checked(data, buffers)
     except BaseException:  # what is pickled may raise anything
         if not _by_value():
             raise
     buffers.clear()
-    return Parcel(_by_value().dumps(thing, protocol=5, buffer_callback=keep), buffers)
+    return _checked(_by_value().dumps(thing, protocol=5, buffer_callback=keep), buffers)
+
+
+def _checked(data: bytes, buffers: list[Any]) -> Parcel:
+    if len(data) > _MOST:
+        raise OverflowError(f"its pickle has more than {_MOST} bytes beside large buffers")
+    return Parcel(data, buffers)
 
 
 def _by_value() -> Any:

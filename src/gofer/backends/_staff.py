@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import select
 import selectors
 import signal
@@ -301,11 +300,10 @@ class Staff:
         """Close what belongs to the parent, in the child of a fork."""
         self._starter.after_fork()
         for hand in self.hands:
-            for close in (hand.sock.close, lambda hand=hand: os.close(hand.life)):
-                try:
-                    close()
-                except OSError:
-                    continue
+            try:
+                hand.close()
+            except OSError:  # the fork came while the parent closed it
+                continue
 
 
 def how(status: int | None) -> str:

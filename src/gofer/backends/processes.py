@@ -110,6 +110,7 @@ def _close_all() -> None:
 def _forget_all() -> None:
     for pool in tuple(_pools):
         pool.after_fork()
+    _default_lock._at_fork_reinit()  # type: ignore[attr-defined]  # another thread may have had it
 
 
 atexit.register(_close_all)

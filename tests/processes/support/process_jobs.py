@@ -376,6 +376,25 @@ def slow_once(*, folder: str) -> str:
     return "fast"
 
 
+def waits(ctx: gofer.Context) -> None:
+    """Wait to be cancelled."""
+    ctx.sleep(60)
+
+
+def dive(depth: int) -> list[int]:
+    """Run a manager in this process whose job does the same, one less deep, in another process."""
+    if depth == 0:
+        return [0]
+    from gofer.backends.processes import ProcessBackend
+
+    backend = ProcessBackend(1)
+    try:
+        below = gofer.job(lambda: dive(depth - 1), name="below")
+        return [depth, *gofer.JobManager([below], limit=1).execute(backend=backend)["below"]]
+    finally:
+        backend.close()
+
+
 def sleeps(seconds: float) -> int:
     """Take that long."""
     time.sleep(seconds)
