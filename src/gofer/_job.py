@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 
-from gofer._policy import Policy, policy_of
+from gofer._policy import Place, Policy, place_of, policy_of
 from gofer._signature import Signature, check_predicate, is_async, named
 from gofer.errors import JobDefinitionError
 
@@ -70,6 +70,7 @@ class FunctionJob(Generic[P, C_co, R_co]):
         when: A predicate of ``(ctx, param)``, or None.
         policy: Its policies, as given to ``job``, or None if there are none.
         backend: Where it runs, as given to ``job``, or None: where its run says.
+        place: What it says to a cluster, or None.
     """
 
     def __init__(
@@ -81,9 +82,10 @@ class FunctionJob(Generic[P, C_co, R_co]):
         when: Callable[..., object] | None = None,
         policy: Policy | None = None,
         backend: Any = None,
+        place: Place | None = None,
     ) -> None:
         self.fn = self.__wrapped__ = fn
-        self.policy, self.backend = policy, backend
+        self.policy, self.backend, self.place = policy, backend, place
         self.name, self.after, self.needs, self.when = name, after, needs or {}, when
         self.__name__ = name
         self.__qualname__ = getattr(fn, "__qualname__", name)
@@ -100,7 +102,14 @@ class FunctionJob(Generic[P, C_co, R_co]):
             return self
         bound = bind(instance, owner)
         return FunctionJob(
-            bound, self.name, self.after, self.needs, self.when, self.policy, self.backend
+            bound,
+            self.name,
+            self.after,
+            self.needs,
+            self.when,
+            self.policy,
+            self.backend,
+            self.place,
         )
 
     def do(self, ctx: Context, param: Any, /) -> C_co:
@@ -217,6 +226,10 @@ def job(  # type: ignore[no-untyped-def]
         hedge: Seconds after which a second call starts, where a call has not ended; or a ``Hedge``.
             Only for jobs that may safely be done twice.
         breaker: A ``Breaker``; or any context manager that guards a call and never waits.
+        resources: What it takes of a cluster worker's resources while it runs: ``{"GPU": 1}``.
+        priority: Among the ready jobs of a cluster the greatest go first; 0 if not said.
+        idempotent: Whether a cluster may run it again after losing a worker that may have run it.
+            One with ``retry`` or ``hedge`` says so anyway; of others ``JobCrashed`` is the error.
 
     Returns:
         A ``FunctionJob``, or a decorator if ``fn`` is left out.
@@ -244,7 +257,9 @@ def job(  # type: ignore[no-untyped-def]
             needs=fn.needs if needs is None else needs,
             when=fn.when if when is None else when,
             backend=fn.backend if backend is None else backend,
-            **(fn.policy.given if fn.policy is not None else {}) | policies,
+            **(fn.policy.given if fn.policy is not None else {})
+            | (fn.place.given if fn.place is not None else {})
+            | policies,
         )
     if name is None:
         name = _name_of(fn)
@@ -258,7 +273,8 @@ def job(  # type: ignore[no-untyped-def]
     if not callable(fn):
         fn = _do_of(fn, name)
     names = tuple([need_name(name, each) for each in after])
-    return FunctionJob(fn, name, names, wired, when, policy_of(policies), backend)
+    place = place_of(name, policies)
+    return FunctionJob(fn, name, names, wired, when, policy_of(policies), backend, place)
 
 
 def _name_of(fn: Any) -> str:

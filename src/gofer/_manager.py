@@ -95,6 +95,7 @@ class JobManager:
                 name=self.name or None,
                 backend=backend,
                 choose=chosen,
+                manager=JobManager,
                 **self._options,
             )
             if program.policies:  # to load it takes milliseconds, which no run should have to wait
@@ -294,7 +295,7 @@ class JobManager:
             from gofer import _observed  # nothing that others have to load
 
             make = _observed.ObservedExecution
-        return make(program, ctx, param, program.select(only))
+        return make(program, ctx, param, program.named(only))
 
     @staticmethod
     def _torn(execution: RunExecution, error: BaseException) -> None:
@@ -362,6 +363,16 @@ class JobManager:
     def is_async(self) -> bool:
         """Whether any job is async, so that ``do`` must be awaited."""
         return self._program().has_async
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Give what travels to another machine, where the manager's limits are others."""
+        limits = {name: each.most for name, each in self._options["limits"].items()}
+        return {**self.__dict__, "_options": {**self._options, "limits": limits}, "_compiled": {}}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Take what ``__getstate__`` gave."""
+        self.__dict__.update(state)
+        self._options["limits"] = checked_limits("manager", self._options["limits"])
 
     def do(self, ctx: Context, param: Any, /) -> Any:
         """Run as a job of another manager; the result is the ``Run``."""

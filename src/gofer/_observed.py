@@ -25,7 +25,7 @@ class ObservedExecution(RunExecution):
     __slots__ = ()
 
     def __init__(
-        self, program: Program, ctx: Context | None, param: Any, only: set[int] | None
+        self, program: Program, ctx: Context | None, param: Any, only: list[int] | None
     ) -> None:
         super().__init__(program, ctx, param, only)
         self._tell("run_started", self.run)
@@ -56,6 +56,9 @@ class ObservedExecution(RunExecution):
         from gofer.observers._carry import pack
 
         return pack(self.observers)
+
+    def tell_started(self, i: int) -> None:
+        self._tell("job_started", self.run, self.name_of(i))
 
     def tell_attempt(self, i: int, attempt: Attempt) -> None:
         self._tell("attempt_ended", self.run, self.name_of(i), attempt)

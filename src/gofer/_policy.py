@@ -29,7 +29,7 @@ class Policy:
     def __init__(self, options: Mapping[str, Any]) -> None:
         for name in options:
             if name not in NAMES:
-                hint = did_you_mean(name, NAMES)
+                hint = did_you_mean(name, (*NAMES, *Place.__slots__))
                 raise TypeError(f"job() got an unexpected keyword argument {name!r}{hint}")
         self.given = {
             name: value for name, value in options.items() if value is not _UNSAID.get(name)
@@ -47,6 +47,53 @@ def policy_of(options: Mapping[str, Any]) -> Policy | None:
         return None
     policy = Policy(options)
     return policy if policy.given else None
+
+
+class Place:
+    """What a job says to a cluster; on one machine it means nothing.
+
+    Attributes:
+        resources: What it takes of a worker's resources while it runs.
+        priority: Of jobs that are ready, those with the greatest go first.
+        idempotent: Whether it may be run again where a worker was lost that may have run it.
+    """
+
+    __slots__ = ("idempotent", "priority", "resources")
+
+    def __init__(self, name: str, options: Mapping[str, Any]) -> None:
+        """Check.
+
+        Raises:
+            PolicyError: A value cannot be.
+        """
+        self.resources: dict[str, float] = dict(options.get("resources") or {})
+        self.priority: int = options.get("priority") or 0
+        self.idempotent: bool = options.get("idempotent") or False
+        for what, amount in self.resources.items():
+            fits = isinstance(amount, (int, float)) and type(amount) is not bool and amount > 0
+            if not isinstance(what, str) or not fits:
+                raise PolicyError(
+                    name, f'resources must be like {{"GPU": 1}}; got {self.resources!r}'
+                )
+        if type(self.priority) is not int:
+            raise PolicyError(name, f"priority must be a whole number, got {self.priority!r}")
+        if type(self.idempotent) is not bool:
+            raise PolicyError(name, f"idempotent must be True or False, got {self.idempotent!r}")
+
+    @property
+    def given(self) -> dict[str, Any]:
+        """As ``job`` takes it."""
+        return {name: getattr(self, name) for name in self.__slots__}
+
+
+def place_of(name: str, options: dict[str, Any]) -> Place | None:
+    """Take what is said to a cluster out of a job's options; None if that is nothing.
+
+    Raises:
+        PolicyError: A value cannot be.
+    """
+    said = {each: options.pop(each) for each in Place.__slots__ if each in options}
+    return Place(name, said) if any(said.values()) else None
 
 
 class Compiled:

@@ -43,6 +43,7 @@ class Program:
         backend: Where the jobs of the lane AWAY run, or None if there are none.
         aways: Index -> what calls a job there, for those with policies or ``when``: these are
             driven on the loop, which awaits each call.
+        whole: Whether the backend takes the whole graph.
         uses_threads: Whether threads may change a run; policies may use some for async jobs.
     """
 
@@ -59,6 +60,7 @@ class Program:
         "jobs",
         "limit",
         "limits",
+        "manager",
         "name",
         "observers",
         "order",
@@ -70,6 +72,7 @@ class Program:
         "twice",
         "uses_threads",
         "whens",
+        "whole",
         "wirings",
     )
 
@@ -85,6 +88,7 @@ class Program:
         observers: tuple[Observer, ...] = (),
         backend: Any = None,
         choose: Callable[[Any], Any] | None = None,
+        manager: Any = None,
     ) -> None:
         """Compile.
 
@@ -98,6 +102,7 @@ class Program:
             observers: As there.
             backend: Where jobs run that do not say it themselves; None for here.
             choose: Makes a backend of what a job says.
+            manager: The class of managers, for a worker that runs one job with all it says.
         """
         self.jobs: list[FunctionJob[..., Any, Any]] = [as_job(each) for each in jobs]
         self.name, self.limit, self.limits = name, limit, limits or {}
@@ -106,7 +111,8 @@ class Program:
         self.order: list[int] | None = None
         self.twice: dict[int, list[str]] = {}
         self.backend = backend
-        self._choose = choose
+        self.whole: bool = getattr(backend, "whole", False)
+        self._choose, self.manager = choose, manager
         self.aways: dict[int, Any] = {}
         self._compile()
 
@@ -133,6 +139,9 @@ class Program:
 
     def _send_away(self, lanes: bytearray) -> None:
         """Say which jobs run elsewhere, and how."""
+        if self.whole:
+            self._send_whole(lanes)
+            return
         mine, chosen = None, self.backend
         for i, each in enumerate(self.jobs):
             if each.backend is not None and self._choose is not None:
@@ -153,6 +162,18 @@ class Program:
                 lanes[i] = LOOP
                 self.fns[i] = self.aways[i] = backend.away(each.name, each.fn)
         self.backend = mine
+
+    def _send_whole(self, lanes: bytearray) -> None:
+        """Send all jobs away; one may have its worker call it in a process."""
+        for i, each in enumerate(self.jobs):
+            lanes[i] = AWAY
+            wanted = each.backend
+            if wanted is None or wanted is self.backend or wanted in ("process", "processes"):
+                continue
+            raise BackendError(
+                f"job {each.name!r} wants to run on {wanted!r}, but its graph goes to "
+                f"{self.backend.name} as a whole; run it in a manager of its own, before or after"
+            )
 
     def _read(self, names: list[str]) -> Iterator[list[str]]:
         """Read the signatures of all jobs, one by one; give the needs of each.
@@ -207,8 +228,8 @@ class Program:
         getter = self.getters[i]
         return getter(results) if getter else (results[self.sources[i][0]],)
 
-    def select(self, only: Iterable[object] | None) -> set[int] | None:
-        """Return the indices of some jobs and all that they need; None for all jobs.
+    def named(self, only: Iterable[object] | None) -> list[int] | None:
+        """Return the indices of some jobs; None for all jobs.
 
         Raises:
             UnknownJobError: The manager has no such job.
@@ -224,7 +245,7 @@ class Program:
             if i is None:
                 raise UnknownJobError(str(name), nearest(str(name), self.plan.names))
             wanted.append(i)
-        return self.plan.closure(wanted)
+        return wanted
 
     def learn(self, schedule: Schedule) -> None:
         """Order the jobs by the longest path from each to the end, as long as they took this time.

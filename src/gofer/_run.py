@@ -158,6 +158,7 @@ class Run:
         "__weakref__",
         "_duration",
         "_errors",
+        "_far",
         "_raises",
         "_results",
         "_schedule",
@@ -180,6 +181,7 @@ class Run:
         self._stories = {} if stories is None else stories
         self._schedule, self._results, self._errors = schedule, results, errors
         self._threads = threads
+        self._far: Any = None  # what fetches results that are elsewhere
         self._raises: BaseException | None = None
         self._trace: TracebackType | None = None
         self._duration: float | None = None
@@ -208,7 +210,7 @@ class Run:
                 else f"it is {NAMES[state]}"
             )
             raise NoResult(self._schedule.plan.names[i], why)
-        return self._results[i]
+        return self._results[i] if self._far is None else self._far.fetch([i])[0]
 
     def _find(self, job: Any) -> int:
         name = job if isinstance(job, str) else getattr(job, "name", None)
@@ -230,13 +232,16 @@ class Run:
 
     @property
     def results(self) -> dict[str, Any]:
-        """The results of all jobs that have one, by name, in the manager's order."""
-        states = self._schedule.states
-        return {
-            name: self._results[i]
-            for i, name in enumerate(self._schedule.plan.names)
-            if states[i] == SUCCEEDED or states[i] == SKIPPED
-        }
+        """The results of all jobs that have one, by name, in the manager's order.
+
+        Where they are on a cluster, all are fetched; with ``only=``, those that it named.
+        """
+        states, names = self._schedule.states, self._schedule.plan.names
+        there = [i for i, state in enumerate(states) if state == SUCCEEDED or state == SKIPPED]
+        if self._far is None:
+            return {names[i]: self._results[i] for i in there}
+        there = [i for i in there if self._far.has(i)]
+        return dict(zip([names[i] for i in there], self._far.fetch(there), strict=True))
 
     @property
     def records(self) -> tuple[JobRecord, ...]:

@@ -26,13 +26,18 @@ _NONE: dict[int, Story] = {}  # of runs without policies
 
 
 class RunExecution(Execution):
-    """One run of a manager in progress."""
+    """One run of a manager in progress.
+
+    Attributes:
+        only: The jobs that the caller asked for, to be run with all that they need; None for all.
+    """
 
     __slots__ = (
         "core",
         "fns",
         "forms",
         "name_of",
+        "only",
         "param",
         "program",
         "results",
@@ -44,13 +49,14 @@ class RunExecution(Execution):
     core: Schedule
 
     def __init__(
-        self, program: Program, ctx: Context | None, param: Any, only: set[int] | None
+        self, program: Program, ctx: Context | None, param: Any, only: list[int] | None
     ) -> None:
+        self.only = only
         core = Schedule(
             program.plan,
-            limit=program.limit,
+            limit=None if program.whole else program.limit,  # its backend keeps it
             fail_fast=program.fail_fast,
-            only=only,
+            only=None if only is None else program.plan.closure(only),
             order=program.order,
         )
         size = program.plan.size
@@ -59,7 +65,7 @@ class RunExecution(Execution):
         self.results: list[Any] = [None] * size
         self.threads: list[str | None] = [None] * size
         self.name_of = program.plan.names.__getitem__  # it is asked for each job
-        self.stories: dict[int, Story] = {} if program.policies else _NONE
+        self.stories: dict[int, Story] = {} if program.policies or program.whole else _NONE
         super().__init__(core, ctx, workers, recover=program.recover, observers=program.observers)
         self.run = Run(program.name, core, self.results, self.errors, self.threads, self.stories)
 

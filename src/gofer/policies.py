@@ -14,7 +14,7 @@ from gofer.errors import JobCrashed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from contextlib import AbstractAsyncContextManager, AbstractContextManager
     from datetime import timedelta
     from typing import Any, TypedDict
@@ -32,6 +32,9 @@ if TYPE_CHECKING:
         limit: str | Guard | Callable[[], Guard] | None
         hedge: float | timedelta | str | Hedge | None
         breaker: Breaker | AbstractContextManager[Any] | None
+        resources: Mapping[str, float] | None
+        priority: int
+        idempotent: bool
 
 
 NOTHING: Any = type("Nothing", (), {"__repr__": lambda _: "<no fallback>"})()

@@ -73,7 +73,7 @@ class Intake(Lanes):
         except IndexError:  # ``pass_on`` took the last one between two steps of this line
             return LAST
 
-    def take(self, lane: int, at: float) -> int:
+    def take(self, lane: int, at: float | None) -> int:
         """Start the next ready job of a lane: return its number, or NOTHING."""
         if not self.has_ready(lane):
             return NOTHING
@@ -81,7 +81,7 @@ class Intake(Lanes):
             i = self._queues[lane].popleft()
         except IndexError:  # likewise
             return NOTHING
-        self.started_at[i] = at
+        self.started_at[i] = at or 0.0
         self.running += 1
         return i
 

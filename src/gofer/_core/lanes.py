@@ -92,11 +92,11 @@ class Lanes:
         """Return how many jobs of a lane are ready, whether they may be taken or not."""
         raise NotImplementedError
 
-    def take(self, lane: int, at: float) -> int:
+    def take(self, lane: int, at: float | None) -> int:
         """Start the next ready job of a lane: return its index, or NOTHING."""
         raise NotImplementedError
 
-    def take_many(self, lane: int, at: float, most: int) -> list[int]:
+    def take_many(self, lane: int, at: float | None, most: int) -> list[int]:
         """Start up to ``most`` ready jobs of a lane, not THREADS; return their indices."""
         taken: list[int] = []
         while len(taken) < most and (i := self.take(lane, at)) != NOTHING:

@@ -12,7 +12,7 @@ more, and the run is finished when nothing runs.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
 
 from gofer._core.lanes import AWAY, LAST, LOOP, NOTHING, THREADS, Lanes
 from gofer._core.plan import Plan
@@ -152,7 +152,7 @@ class Schedule(Lanes):
             return False
         return self.running + 1 < self.limit or self.head(lane) < self._head_beside(lane)
 
-    def take(self, lane: int, at: float) -> int:
+    def take(self, lane: int, at: float | None) -> int:
         """Start the next ready job of a lane: return its index, or NOTHING."""
         running = self.running
         if self.stopped or running >= self.limit:
@@ -166,8 +166,10 @@ class Schedule(Lanes):
             self.running = running + 1
         return i
 
-    def take_many(self, lane: int, at: float, most: int) -> list[int]:
+    def take_many(self, lane: int, at: float | None, most: int) -> list[int]:
         """Start up to ``most`` ready jobs of a lane, not THREADS; return their indices.
+
+        Without a time they are only given away: ``began`` tells when each has begun.
 
         Roots go the short way while the limit is far, which the tests compare with the long one.
         """
@@ -221,6 +223,26 @@ class Schedule(Lanes):
         self._note_unhappy(i, outcome)
         if not self.stopped:
             self._rule_out_dependents(i)
+
+    def began(self, i: int, at: float) -> None:
+        """Note when a job has really begun that was taken without a time, for an engine far away.
+
+        A ready job may have begun, too: the engine had not heard yet that the run was stopped.
+
+        Raises:
+            InvalidTransition: The job neither runs nor is ready.
+        """
+        if self.states[i] == READY:
+            for queue in (self._first[self.plan.lanes[i]], self._later[self.plan.lanes[i]]):
+                if self._rank(i) in queue:
+                    queue.remove(self._rank(i))
+            heapify(self._later[self.plan.lanes[i]])
+            self.states[i] = RUNNING
+            self.running += 1
+        elif self.states[i] != RUNNING:
+            name, state = self.plan.names[i], NAMES[self.states[i]]
+            raise InvalidTransition(f"job {name!r} is {state}; it cannot have begun")
+        self.started_at[i] = at
 
     def turn(self, i: int, outcome: int, lane: int, at: float) -> int:
         """Note that a job has ended, and take the next of a lane: ``ended`` and ``take`` in one.
@@ -324,8 +346,13 @@ class Schedule(Lanes):
         return max(0.0, start - max(ends, default=0.0))
 
     def final_state(self, i: int) -> int:
-        """Return a job's state, where one that never started is NOT_STARTED once over."""
+        """Return a job's state, where one that never started is NOT_STARTED once over.
+
+        One that was taken, and has not begun yet, is READY still.
+        """
         state = self.states[i]
+        if state == RUNNING and self.started_at[i] is None:
+            return READY
         return NOT_STARTED if state in (WAITING, READY) and self.finished else state
 
     def check(self) -> None:
@@ -348,7 +375,8 @@ class Schedule(Lanes):
             if states[i] not in (WAITING, NOT_STARTED):
                 assert met == len(needs)
             ran = states[i] in OUTCOMES and states[i] != NOT_STARTED
-            assert (self.started_at[i] is not None) == (ran or states[i] == RUNNING)
+            if states[i] != RUNNING:  # one that runs may have a way to go
+                assert (self.started_at[i] is not None) == ran
             assert (self.ended_at[i] is not None) == ran
         if self.finished and not self.stopped:
             assert not self.unfinished

@@ -34,9 +34,12 @@ if TYPE_CHECKING:
 
         Attributes:
             name: What messages call it.
+            whole: Whether it gets the graph of a run at once, with all that says how jobs run;
+                otherwise it gets job after job, and policies are driven here.
         """
 
         name: str
+        whole: bool
 
         def port(self, execution: Execution) -> Port:
             """Serve a run."""
@@ -49,6 +52,8 @@ else:
 
 _HERE = ("thread", "threads")
 _PROCESSES = ("process", "processes")
+
+_READY = {"DaskBackend": "dask"}
 
 _loaded: list[Any] = []
 
@@ -64,6 +69,15 @@ def loop_backend() -> Any:
 
         _loaded.append(loop)
     return _loaded[0]
+
+
+def __getattr__(name: str) -> Any:
+    module = _READY.get(name)
+    if module is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(f"{__name__}.{module}"), name)
 
 
 def chosen(given: Any) -> Any:

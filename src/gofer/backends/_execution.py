@@ -175,6 +175,9 @@ class Execution:
         """Return the jobs that run now."""
         raise NotImplementedError
 
+    def tell_started(self, i: int) -> None:
+        """Tell the observers that a job has begun far away; of others ``call`` tells it."""
+
     def tell_attempt(self, i: int, attempt: Attempt) -> None:
         """Tell the observers that an attempt of a job with policies has ended."""
 
@@ -268,7 +271,7 @@ class Execution:
             if call.is_of(i):
                 return call.place()  # type: ignore[no-any-return]
         label, lane = self.label_of(i), self.lane
-        if label is not None and label.startswith("process "):
+        if label is not None and label.startswith(("process ", "worker ")):
             return None
         if label == "loop":
             return place_of(None if lane is None else lane.frame_of(i))

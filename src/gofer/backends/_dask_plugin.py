@@ -1,0 +1,158 @@
+"""What Gofer adds to Dask's scheduler, and what Dask's workers call.
+
+Dask runs again what a lost worker ran, or held the result of. A job must not be run twice unless it
+says that it may be. So the plugin puts something else in its place: a piece that only gives
+``Undone``. This uses what a ``TaskState`` has in distributed 2024.12 and later.
+"""
+
+from __future__ import annotations
+
+from dask._task_spec import Task
+from distributed import get_worker
+from distributed.diagnostics.plugin import SchedulerPlugin
+
+from gofer import _parts
+from gofer.backends import _answers, _site
+from gofer.backends._far_errors import as_data
+from gofer.backends._far_jobs import Undone
+from gofer.errors import JobCrashed
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from gofer.backends._far_jobs import Errand
+    from gofer.backends._pack import Pack
+
+MARK = "gofer"
+"""Third in each key of ours: ``(function-run, piece, MARK, whether it may run again)``."""
+
+
+def topic_of(run: str) -> str:
+    """Return where news of a run are published."""
+    return f"gofer-{run}"
+
+
+def name_of(worker: Any) -> str:
+    """Return what reports call a worker, or the scheduler's record of one."""
+    name, address = str(worker.name), worker.address
+    return address if name == address else f"{name} at {address}"
+
+
+class Watch(SchedulerPlugin):  # type: ignore[misc]
+    """Sees to it that nothing runs twice that must not, and tells of what was lost."""
+
+    name = MARK
+    idempotent = True
+
+    def __init__(self) -> None:
+        self.scheduler: Any = None
+        self.on: dict[Any, str] = {}  # key -> name of the worker that has it
+
+    async def start(self, scheduler: Any) -> None:
+        """Keep the scheduler."""
+        self.scheduler = scheduler
+
+    def transition(
+        self, key: Any, start: str, finish: str, *args: Any, stimulus_id: str = "", **kwargs: Any
+    ) -> None:
+        """See a piece go from one state to the next."""
+        if type(key) is not tuple or len(key) != 4 or key[2] != MARK:
+            return
+        if finish == "processing":
+            worker = self.scheduler.tasks[key].processing_on
+            self.on[key] = "?" if worker is None else name_of(worker)
+        elif finish == "forgotten":
+            self.on.pop(key, None)
+        elif finish == "released" and start in ("processing", "memory"):
+            if not key[3] and not stimulus_id.startswith("worker-closing"):
+                self._give_up(key, start)
+        elif finish == "erred" and kwargs.get("cause", key) == key:
+            text = kwargs.get("exception_text")
+            told = {"erred": text} if text else {}
+            self._tell(key, {"lost": key[1], "worker": self.on.get(key, "?"), **told})
+
+    def _give_up(self, key: Any, start: str) -> None:
+        task, worker = self.scheduler.tasks[key], self.on.get(key, "?")
+        task.run_spec = Task(key, lost, key[0], worker)
+        for each in task.dependencies:
+            each.dependents.discard(task)
+        task.dependencies.clear()
+        task.resource_restrictions = {}
+        if start == "processing" and task.who_wants:
+            self._tell(key, {"lost": key[1], "worker": worker})
+
+    def _tell(self, key: Any, message: dict[str, Any]) -> None:
+        self.scheduler.log_event(topic_of(key[0].rpartition("-")[2]), message)
+
+
+# On workers
+
+
+def lost(job: str, worker: str) -> Undone:
+    """Stand for a piece that was lost with its worker."""
+    return Undone(as_data(JobCrashed(job.rpartition("-")[0], worker)))
+
+
+def _site_here(pack: Pack) -> _site.Site:
+    worker = get_worker()
+    topic = topic_of(pack.run)
+
+    def is_last() -> bool:
+        state = worker.state
+        return not state.ready and len(state.executing) <= 1
+
+    return _site.site_of(
+        pack, name_of(worker), lambda message: worker.log_event(topic, message), is_last
+    )
+
+
+def perform(errand: Errand, pack: Pack, sources: int, *given: Any) -> Any:
+    """Do a piece of plain jobs.
+
+    Args:
+        errand: What to do.
+        pack: What its run says.
+        sources: How many of what follows are results; the rest are tokens.
+        given: They.
+    """
+    return _site.perform(_site_here(pack), errand, given[:sources], given[sources:])
+
+
+async def aperform(errand: Errand, pack: Pack, sources: int, *given: Any) -> Any:
+    """Do a piece of async jobs, on the worker's own loop."""
+    return await _site.aperform(_site_here(pack), errand, given[:sources], given[sources:])
+
+
+def answer(batch: tuple[Any, ...], pack: Pack) -> Any:
+    """Make plain calls."""
+    return _answers.answer(_site_here(pack), batch)
+
+
+async def aanswer(batch: tuple[Any, ...], pack: Pack) -> Any:
+    """Make async calls, on the worker's own loop."""
+    return await _answers.aanswer(_site_here(pack), batch)
+
+
+def token(given: Any) -> Undone | None:
+    """Stand for a piece where it only has to come first."""
+    return _site.token(given)
+
+
+def ended(given: Any) -> None:
+    """Stand for a piece that only has to have ended."""
+
+
+def standing(run: str, dask_worker: Any) -> tuple[str, int, list[int]]:
+    """Stop a run on this worker."""
+    return _site.standing(run, name_of(dask_worker))
+
+
+async def forget(run: str, dask_worker: Any) -> None:
+    """Forget a run on this worker."""
+    _site.forget(run, name_of(dask_worker))
+
+
+def clock(dask_worker: Any) -> tuple[str, int]:
+    """Return this worker's name and clock."""
+    return name_of(dask_worker), _parts.wall_clock()
