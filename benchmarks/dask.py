@@ -56,7 +56,7 @@ def at_random(count: int) -> dict[str, list[str]]:
 def by_hand(
     client: Client, graph: dict[str, list[str]], fn: Callable[..., int]
 ) -> Callable[[], Any]:
-    """Return a function that has Dask do a graph as its documents have it, and holds all results."""
+    """Return a function that has Dask do a graph, and holds all results."""
     round_number = iter(range(1_000_000))
 
     def call() -> None:
@@ -111,7 +111,9 @@ def main() -> None:
             times = [(seconds(hand), seconds(gofer)) for _ in range(ROUNDS)]
             theirs, ours = (statistics.median(each) for each in zip(*times, strict=True))
             ratio = ours / theirs
-            print(f"{name:22} by hand {theirs:.3f} s, Gofer {ours:.3f} s, ratio {ratio:.2f}")
+            sys.stdout.write(
+                f"{name:22} by hand {theirs:.3f} s, Gofer {ours:.3f} s, ratio {ratio:.2f}\n"
+            )
 
 
 if __name__ == "__main__":

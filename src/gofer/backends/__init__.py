@@ -53,7 +53,7 @@ else:
 _HERE = ("thread", "threads")
 _PROCESSES = ("process", "processes")
 
-_READY = {"DaskBackend": "dask"}
+_READY = {"DaskBackend": "dask", "ProcessBackend": "processes"}
 
 _loaded: list[Any] = []
 
@@ -72,6 +72,7 @@ def loop_backend() -> Any:
 
 
 def __getattr__(name: str) -> Any:
+    """Load a backend when it is asked for: ``from gofer.backends import DaskBackend``."""
     module = _READY.get(name)
     if module is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
@@ -105,12 +106,3 @@ def chosen(given: Any) -> Any:
     kind = given.__name__ if isinstance(given, type) else None
     instead = f"write: backend={kind}()" if kind else f"got {given!r}"
     raise BackendError(f"a backend is 'processes', 'threads' or a backend object; {instead}")
-
-
-def __getattr__(name: str) -> Any:
-    """Load a backend when it is asked for: ``from gofer.backends import ProcessBackend``."""
-    if name == "ProcessBackend":
-        from gofer.backends.processes import ProcessBackend
-
-        return ProcessBackend
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,4 +1,4 @@
-"""What happens on a cluster's worker to calls that come one by one: their results go back at once."""
+"""What a cluster's worker does with calls that come one by one: their results go back at once."""
 
 from __future__ import annotations
 
@@ -52,7 +52,11 @@ class _Answer:
 
 
 def answer(site: Site, batch: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Make plain calls, one after the other; return the worker, its clock, and what became of each."""
+    """Make plain calls, one after the other.
+
+    Returns:
+        The worker, its clock, and for each call what became of it; see ``_Answer``.
+    """
     told = []
     for call in batch:
         one = _Answer(site, call)

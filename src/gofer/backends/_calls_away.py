@@ -34,11 +34,13 @@ if TYPE_CHECKING:
 
         Attributes:
             name: What messages call it.
-            width: How many jobs it runs at once, about.
         """
 
         name: str
-        width: int
+
+        @property
+        def width(self) -> int:
+            """How many jobs it runs at once, about."""
 
         def send(
             self, calls: Calls, number: int, batch: tuple[Any, ...], done: Callable[[Any], None]
@@ -87,6 +89,7 @@ class Calls:
         self._clocks = Clocks(_parts.wall_clock())
         self._functions: dict[int, tuple[Any, bytes, bool]] = {}
         self._paces: dict[int, float] = {}
+        self._waits = False  # whether any is async: a worker has many of these at once
 
     @property
     def port(self) -> Calls:
@@ -152,6 +155,9 @@ class Calls:
     def _send_ready(self) -> None:
         execution = self.execution
         at = _parts.clock() - execution.start
+        room = _MOST if self._waits else 2 * self.sender.width - len(self._out)
+        if room <= 0:  # what comes meanwhile makes the next batches larger
+            return
         with execution.lock:
             taken = execution.core.take_many(AWAY, at, _MOST)
         alike: dict[int, list[tuple[Any, ...]]] = {}
@@ -167,11 +173,12 @@ class Calls:
             except Exception as error:
                 self._booked(i, error, at)
                 continue
+            self._waits |= waits
             call = (i, name, function, nargs, (), None), given
             alike.setdefault(key if not waits else -key, []).append(call)
         for key, calls in alike.items():
             most = max(1, int(_BATCH / self._paces.get(abs(key), _BATCH)))
-            size = min(most, 1 + len(calls) // (2 * self.sender.width))
+            size = min(most, 1 + (len(calls) - 1) // room)
             for first in range(0, len(calls), size):
                 self._send(tuple(calls[first : first + size]), key)
         if len(taken) == _MOST:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from gofer.backends._pieces import Piece
 
+_A_WHILE = 5.0  # seconds after which the cluster may have another size
 _SMALL = 4096  # bytes of a pack that goes with each piece; a larger one is scattered once
 
 
@@ -67,6 +68,7 @@ class DaskBackend:
         self._client: Any = client_or_address if isinstance(client_or_address, Client) else None
         self._cluster: Any = None
         self._ahead: dict[str, int] | None = None
+        self._width = 1, 0.0  # and when to look again
         self._lock = threading.Lock()
 
     @property
@@ -127,8 +129,11 @@ class DaskBackend:
 
     @property
     def width(self) -> int:
-        """How many jobs the cluster runs at once."""
-        return max(1, sum(self.client.nthreads().values()))
+        """How many jobs the cluster runs at once, as it was a moment ago."""
+        client, now = self.client, _parts.clock()
+        if now >= self._width[1]:
+            self._width = max(1, sum(client.nthreads().values())), now + _A_WHILE
+        return self._width[0]
 
     def port(self, execution: Any) -> Any:
         """Serve a run or a group."""
