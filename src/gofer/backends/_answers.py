@@ -62,7 +62,7 @@ def answer(site: Site, batch: tuple[Any, ...]) -> tuple[Any, ...]:
         one = _Answer(site, call)
         if one.begin():
             try:
-                value = site.variables.copy().run(one.job.call)
+                value = site.variables().run(one.job.call)
             except BaseException as error:
                 one.failed(error)
             else:

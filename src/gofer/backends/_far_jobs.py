@@ -12,8 +12,10 @@ from gofer._core.states import CANCELLED, NAMES
 from gofer._job import FunctionJob
 from gofer._policy import policy_of
 from gofer._signature import is_async
+from gofer.backends._execution import PLAIN, refuse_awaitable
 from gofer.backends._far_errors import as_data
 from gofer.backends._frames import CALLS, ENGINE
+from gofer.backends._parcels import pack_for
 from gofer.errors import Cancelled
 
 TYPE_CHECKING = False
@@ -26,6 +28,10 @@ if TYPE_CHECKING:
     from gofer.backends._site import Site
 
 _MOST = 1 << 16  # bytes of a function that is kept, and how many of them
+
+
+_KNOWN = frozenset({"builtins", "datetime", "decimal", "numpy", "pandas", "polars", "pyarrow"})
+"""Where types come from of which results travel; others are tried when the job has ended."""
 
 
 class Errand:
@@ -167,6 +173,22 @@ class FarJob:
         ]
         told = None if story is None else (attempts, story.fell_back, story.left_behind)
         return NAMES.index(record.state), error, told
+
+
+def check(job: FarJob, value: Any) -> None:
+    """Refuse a result that cannot be one here.
+
+    Raises:
+        NotAwaitedError: It wants to be awaited.
+        NotPicklable: It does not travel.
+    """
+    kind = type(value)
+    if kind in PLAIN:
+        return
+    if not job.is_async:
+        refuse_awaitable(job.name, value)
+    if kind.__module__.partition(".")[0] not in _KNOWN or kind.__name__ == "generator":
+        pack_for(job.name, "its result", value)
 
 
 class _Bound:

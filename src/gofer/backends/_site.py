@@ -16,7 +16,7 @@ from __future__ import annotations
 import pickle
 import threading
 from collections import deque
-from contextvars import Context as Variables
+from contextvars import copy_context
 from functools import partial
 
 from gofer import _parts
@@ -24,16 +24,17 @@ from gofer._context import _CURRENT, Context
 from gofer._core.states import CANCELLED, FAILED, NAMES, SUCCEEDED
 from gofer._timer import timer
 from gofer.backends._copies import Copy
-from gofer.backends._execution import PLAIN, is_cancellation, refuse_awaitable
+from gofer.backends._execution import is_cancellation
 from gofer.backends._far_errors import as_data
-from gofer.backends._far_jobs import FarJob, Undone
+from gofer.backends._far_jobs import FarJob, Undone, check
 from gofer.backends._frames import ENGINE, strip
-from gofer.backends._parcels import pack_for
 from gofer.errors import DeadlineExceeded, ParamIsCopy
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from contextvars import Context as Variables
+    from contextvars import ContextVar
     from typing import Any
 
     from gofer.backends._far_jobs import Errand
@@ -44,9 +45,6 @@ _IDLE = 10.0  # seconds after which a site that does nothing may be forgotten
 _RECENT = 10_000  # jobs that have begun which a quiet run's site remembers
 _ENOUGH = 4  # sites that are not looked at for that
 
-_KNOWN = frozenset({"builtins", "datetime", "decimal", "numpy", "pandas", "polars", "pyarrow"})
-"""Where types come from of which results travel; others are tried when the job has ended."""
-
 
 class Site:
     """One run on one worker.
@@ -56,7 +54,6 @@ class Site:
     Attributes:
         worker: What reports and errors call the worker.
         ctx: The context of its jobs.
-        variables: What each of them gets a copy of.
         running: The jobs that have begun here and not ended.
         heard: How many messages have been sent.
         stopped: Whether nothing may begin any more.
@@ -78,14 +75,7 @@ class Site:
             gone = _parts.wall_clock() - pack.clocks.get(worker, 0) - pack.sent
             left -= max(0.0, gone / 1e9)
         self.ctx = Context(left, values=values)
-        self.variables = Variables()
-        self.variables.run(_CURRENT.set, self.ctx)
-        for module, name, value in variables:
-            try:
-                variable = getattr(__import__(module, fromlist=["_"]), name)
-            except (ImportError, AttributeError):  # this worker's jobs may never ask for it
-                continue
-            self.variables.run(variable.set, value)
+        self._variables = [(_CURRENT, self.ctx), *_found(variables)]
         self.lock = threading.Lock()
         self.running: set[int] = set()
         self._recent: deque[int] = deque(maxlen=_RECENT)  # what has begun, where nobody listens
@@ -168,6 +158,16 @@ class Site:
         self.ctx.cancel("its run was stopped")
         return told
 
+    def variables(self) -> Variables:
+        """Return the context variables for a job: the engine's, and those of its caller."""
+        copied = copy_context()
+        copied.run(self._set)
+        return copied
+
+    def _set(self) -> None:
+        for variable, value in self._variables:
+            variable.set(value)
+
     def lend(self, job: str) -> tuple[Copy | None, Any]:
         """Return the param for a job, and whose copy it is, for ``take_back``."""
         if self._param is None:
@@ -188,6 +188,14 @@ class Site:
             copy.take_back()
             with self.lock:
                 self._copies.append(copy)
+
+
+def _found(variables: list[tuple[str, str, Any]]) -> Iterator[tuple[ContextVar[Any], Any]]:
+    for module, name, value in variables:
+        try:
+            yield getattr(__import__(module, fromlist=["_"]), name), value
+        except (ImportError, AttributeError):  # this worker's jobs may never ask for it
+            continue
 
 
 _sites: dict[tuple[str, str], Site] = {}
@@ -281,7 +289,7 @@ class _Doing:
             if type(value) is Undone:
                 self.undone = value
             else:
-                _check(job, value)
+                check(job, value)
         except Exception as failure:
             self.failed(job, failure)
             return
@@ -318,22 +326,6 @@ class _Doing:
         return kept[0] if len(kept) == 1 else kept
 
 
-def _check(job: FarJob, value: Any) -> None:
-    """Refuse a result that cannot be one here.
-
-    Raises:
-        NotAwaitedError: It wants to be awaited.
-        NotPicklable: It does not travel.
-    """
-    kind = type(value)
-    if kind in PLAIN:
-        return
-    if not job.is_async:
-        refuse_awaitable(job.name, value)
-    if kind.__module__.partition(".")[0] not in _KNOWN or kind.__name__ == "generator":
-        pack_for(job.name, "its result", value)
-
-
 def perform(site: Site, errand: Errand, inputs: Sequence[Any], after: Sequence[Any]) -> Any:
     """Do a piece of plain jobs in this thread; return its results, never raise.
 
@@ -346,7 +338,7 @@ def perform(site: Site, errand: Errand, inputs: Sequence[Any], after: Sequence[A
     doing = _Doing(site, errand, inputs, after)
     for job in doing.jobs():
         try:
-            value = site.variables.copy().run(job.call)
+            value = site.variables().run(job.call)
         except BaseException as error:
             doing.failed(job, error)
         else:
@@ -372,7 +364,7 @@ async def acall(site: Site, job: FarJob) -> Any:
     from asyncio import get_running_loop
 
     loop = get_running_loop()
-    task = loop.create_task(job.acall(), context=site.variables.copy())
+    task = loop.create_task(job.acall(), context=site.variables())
     forget = site.ctx.on_cancel(partial(loop.call_soon_threadsafe, task.cancel))
     try:
         return await task
