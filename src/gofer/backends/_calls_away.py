@@ -174,6 +174,8 @@ class Calls:
                 self._booked(i, error, at)
                 continue
             self._waits |= waits
+            if execution.observers:
+                execution.tell_started(i)
             call = (i, name, function, nargs, (), None), given
             alike.setdefault(key if not waits else -key, []).append(call)
         for key, calls in alike.items():
