@@ -14,8 +14,6 @@ import pytest
 
 import gofer
 
-distributed = pytest.importorskip("distributed", reason="it is missing: pip install 'gofer[dask]'")
-
 TIMEOUT = 60.0
 """Seconds after which a wait fails. Nothing that works comes near it, on any machine."""
 
@@ -23,6 +21,7 @@ TIMEOUT = 60.0
 @contextlib.contextmanager
 def cluster_of(workers: int, **options: Any) -> Iterator[Any]:
     """Start a cluster of worker processes with one thread each; give its client."""
+    distributed = pytest.importorskip("distributed", reason="pip install 'gofer[dask]'")
     with (
         distributed.LocalCluster(
             n_workers=workers,
@@ -68,9 +67,11 @@ def dask(client: Any) -> Any:
 
 @pytest.fixture
 def harmed() -> Iterator[Any]:
-    """The client of a cluster for one test, which may kill its workers."""
+    """A backend on a cluster for one test, which may kill its workers."""
     with cluster_of(2) as client:
-        yield client
+        from gofer.backends import DaskBackend
+
+        yield DaskBackend(client)
 
 
 class Signals:

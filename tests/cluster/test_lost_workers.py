@@ -9,7 +9,6 @@ import pytest
 
 import gofer
 from gofer import JobManager, job
-from gofer.backends import DaskBackend
 from gofer.errors import JobCrashed
 
 
@@ -34,7 +33,7 @@ def test_a_job_whose_worker_dies_fails_with_the_workers_name(harmed: Any, signal
     def never(*, dies: None) -> None:
         signals.set("never")
 
-    run = JobManager([dies, never]).execute(backend=DaskBackend(harmed), check=False)
+    run = JobManager([dies, never]).execute(backend=harmed, check=False)
     assert isinstance(run.error, JobCrashed)
     assert run.error.job == "dies"
     assert "tcp://" in run.error.worker
@@ -64,7 +63,7 @@ def test_a_job_that_may_run_twice_runs_again_elsewhere(
     def after(*, dies_once: int) -> int:
         return dies_once
 
-    run = JobManager([dies_once, after]).execute(backend=DaskBackend(harmed))
+    run = JobManager([dies_once, after]).execute(backend=harmed)
     assert run["after"] == 2
     first, last = run.record("dies_once").attempts
     assert isinstance(first.error, JobCrashed)
@@ -93,7 +92,7 @@ def test_what_a_lost_worker_had_done_is_not_done_again(harmed: Any, signals: Any
         return done
 
     manager = JobManager([done, kills, needs], fail_fast=False)
-    run = manager.execute(backend=DaskBackend(harmed), check=False)
+    run = manager.execute(backend=harmed, check=False)
     assert isinstance(run.record("kills").error, JobCrashed)
     assert signals.times("done") == 1
     assert run.record("done").state == "succeeded"
@@ -108,11 +107,11 @@ def test_a_result_that_is_lost_after_the_run_is_a_crash(harmed: Any, signals: An
         signals.set("done")
         return os.getpid()
 
-    run = JobManager([done]).execute(backend=DaskBackend(harmed))
-    before = set(harmed.scheduler_info()["workers"])
+    run = JobManager([done]).execute(backend=harmed)
+    before = set(harmed.client.scheduler_info()["workers"])
     pid = run["done"]
     os.kill(pid, 9)
-    run._far.engine.client.sync(_until_gone, harmed, before)
+    harmed.client.sync(_until_gone, harmed.client, before)
     with pytest.raises(JobCrashed, match="job 'done'"):
         run["done"]
     assert signals.times("done") == 1
@@ -141,7 +140,7 @@ def test_other_jobs_go_on_where_nothing_was_lost(harmed: Any, signals: Any) -> N
 
     many = [job(count, name=f"n{i}", idempotent=True) for i in range(50)]
     manager = JobManager([dies, *many], fail_fast=False)
-    run = manager.execute(backend=DaskBackend(harmed), check=False)
+    run = manager.execute(backend=harmed, check=False)
     states = {each.name: each.state for each in run.records}
     assert states.pop("dies") == "failed"
     assert set(states.values()) == {"succeeded"}
@@ -153,7 +152,7 @@ def test_a_call_of_a_group_whose_worker_dies_has_crashed(harmed: Any) -> None:
     kill = by_value(die)
     with (
         pytest.raises(JobCrashed, match="is gone"),
-        gofer.Group(backend=DaskBackend(harmed)) as group,
+        gofer.Group(backend=harmed) as group,
     ):
         group.go(lambda: kill())
 

@@ -121,7 +121,7 @@ class Calls:
 
     def _serve(self) -> None:
         core, sender = self.execution.core, self.sender
-        while not self._closed:
+        while not self._closed and not (core.stopped and self.execution.over()):
             self._gate.acquire(timeout=_AGAIN if core.stopped else -1)
             try:
                 if self._closed:

@@ -13,6 +13,7 @@ Who does what
 from __future__ import annotations
 
 import threading
+from functools import partial
 
 from gofer import _parts
 from gofer._signature import is_async
@@ -128,6 +129,11 @@ class Whole:
                 f"here it would run in many; write: resources={{{policy.limit!r}: 1}}, and give "
                 f"the workers so much of it"
             )
+        if policy is not None and policy.breaker is not None:
+            raise BackendError(
+                f"job {job.name!r} has a breaker, which counts in one process; "
+                f"here it would run in many, and each would learn by itself; leave it out"
+            )
         idempotent = policy is not None and not (policy.retry is None and policy.hedge is None)
         if job.place is None:
             return is_async(job.fn), (), 0, idempotent
@@ -183,9 +189,8 @@ class Whole:
         if job.policy is None and job.when is None and backend is None:
             return None
         given = {} if job.policy is None else job.policy.given
-        return far_pickle(
-            job.name, "its policies", (self.program.manager, given, job.when, backend)
-        )
+        make = partial(self.program.manager, recover=self.program.recover)
+        return far_pickle(job.name, "its policies", (make, given, job.when, backend))
 
     # The caller, and whoever stops the run
 
@@ -223,7 +228,7 @@ class Whole:
         except BaseException as error:
             self._break(error)
         silent = 0
-        while not self._closed:
+        while not self._closed and not (core.stopped and self.execution.over()):
             stopped = core.stopped
             self._gate.acquire(timeout=_AGAIN if stopped else _LOOK)
             if self._closed:

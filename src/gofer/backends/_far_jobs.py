@@ -145,11 +145,11 @@ class FarJob:
         return await fn(*args, *rest, **self._named, **named)
 
     def _manager(self, fn: Any) -> Any:
-        manager, policies, when, backend = pickle.loads(self._more)
+        make, policies, when, backend = pickle.loads(self._more)
         kind = _AsyncBound if self.is_async else _Bound
         bound = kind(fn, self._nargs, self._named)
         policy = policy_of(policies)
-        return manager([FunctionJob(bound, self.name, (), None, when, policy, backend)])
+        return make([FunctionJob(bound, self.name, (), None, when, policy, backend)])
 
     def told(self, run: Run) -> tuple[int, BaseException | None, Any]:
         """Return how a policied job went: its state, its error, its story."""

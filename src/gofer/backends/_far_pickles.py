@@ -28,7 +28,8 @@ def pack_run(execution: Execution, param: Any, *, quiet: bool = False) -> Pack:
     variables = travelling(execution.ctx, execution.snapshot)
     packed = None if param is None else pack_for(execution.name_of(0), "the param", param)
     left, now = execution.ctx.remaining(), _parts.wall_clock()
-    return Pack(f"{now:x}{next(_runs):x}", now, left, {}, variables, packed, quiet)
+    carried = execution.snapshot.run(execution.carried)
+    return Pack(f"{now:x}{next(_runs):x}", now, left, {}, variables, packed, quiet, carried)
 
 
 def far_pickle(job: str, what: str, thing: Any) -> bytes:

@@ -22,6 +22,7 @@ class Pack:
         variables: Values of its context, and context variables.
         param: The param, or None for None.
         quiet: Whether nobody listens: the results tell it all.
+        carried: What observers give the jobs; see ``observers._carry``.
     """
 
     def __init__(
@@ -33,9 +34,11 @@ class Pack:
         variables: Parcel,
         param: Parcel | None,
         quiet: bool = False,
+        carried: Any = None,
     ) -> None:
         self.run, self.sent, self.left, self.clocks = run, sent, left, clocks
-        self.variables, self.param, self.quiet = variables, param, quiet
+        self.variables, self.param = variables, param
+        self.quiet, self.carried = quiet, carried
 
     @property
     def size(self) -> int:
@@ -49,7 +52,8 @@ class Pack:
             else (each.data, [pickle.PickleBuffer(buffer) for buffer in each.buffers])
             for each in (self.variables, self.param)
         ]
-        return _unpacked, (self.run, self.sent, self.left, self.clocks, *parcels, self.quiet)
+        told = self.quiet, self.carried
+        return _unpacked, (self.run, self.sent, self.left, self.clocks, *parcels, *told)
 
 
 def _unpacked(
@@ -59,7 +63,7 @@ def _unpacked(
     clocks: dict[str, int],
     variables: Any,
     param: Any,
-    quiet: bool,
+    *told: Any,
 ) -> Pack:
     given = None if param is None else Parcel(*param)
-    return Pack(run, sent, left, clocks, Parcel(*variables), given, quiet)
+    return Pack(run, sent, left, clocks, Parcel(*variables), given, *told)

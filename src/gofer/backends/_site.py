@@ -67,7 +67,7 @@ class Site:
         is_last: Callable[[], bool],
     ) -> None:
         self.worker, self._send, self._is_last = worker, send, is_last
-        self._param, self._quiet = pack.param, pack.quiet
+        self._param, self._quiet, self._carried = pack.param, pack.quiet, pack.carried
         self._copies: list[Copy] = []
         values, variables = pack.variables.open() if pack.variables.data else ({}, [])
         left = pack.left
@@ -167,6 +167,10 @@ class Site:
     def _set(self) -> None:
         for variable, value in self._variables:
             variable.set(value)
+        if self._carried:
+            from gofer.observers._carry import unpack
+
+            unpack(self._carried)
 
     def lend(self, job: str) -> tuple[Copy | None, Any]:
         """Return the param for a job, and whose copy it is, for ``take_back``."""
