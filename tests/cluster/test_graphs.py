@@ -400,3 +400,111 @@ def test_what_does_not_travel_is_named(dask: Any) -> None:
     run = JobManager([gives]).execute(backend=dask, check=False)
     with pytest.raises(NotPicklable, match=r"job 'gives' .* its result"):
         run.check()
+
+
+def test_results_that_nobody_can_ask_for_any_more_are_let_go_of(dask: Any) -> None:
+    """They live as long as the run object."""
+    import time
+
+    def count(run: str, dask_scheduler: Any) -> int:
+        return sum(run in str(key) for key in dask_scheduler.tasks)
+
+    run = JobManager([job(lambda: 5, name="five")]).execute(backend=dask)
+    name = run._far.pack.run
+    assert dask.client.run_on_scheduler(count, name) == 1
+    del run
+    until = time.monotonic() + 60
+    while dask.client.run_on_scheduler(count, name):
+        assert time.monotonic() < until
+        time.sleep(0.01)
+
+
+def test_a_breaker_is_refused_as_it_counts_in_one_process(dask: Any) -> None:
+    """Each worker would have to learn by itself."""
+    manager = JobManager([job(print, name="asks", breaker=gofer.Breaker())])
+    with pytest.raises(BackendError, match="job 'asks' has a breaker"):
+        manager.execute(backend=dask)
+
+
+def test_without_recover_a_panic_comes_out_raw(dask: Any) -> None:
+    """Promise 10, of a plain job and of one with policies."""
+
+    def leaves() -> None:
+        raise SystemExit(3)
+
+    for options in ({}, {"timeout": 60}):
+        manager = JobManager([job(leaves, name="leaves", **options)], recover=False)
+        with pytest.raises(SystemExit):
+            manager.execute(backend=dask)
+
+
+def test_a_cluster_in_this_process_needs_no_address() -> None:
+    """To try it; its dashboard is on a port that is free."""
+    from gofer.backends import DaskBackend
+
+    with DaskBackend() as cluster:
+        assert repr(cluster) == "<DaskBackend in this process>"
+        run = JobManager([job(lambda: 5, name="five")]).execute(backend=cluster)
+        assert run["five"] == 5
+        assert ":8787" not in str(cluster.client.dashboard_link)
+
+
+def test_the_scheduler_may_be_given_by_its_address(client: Any) -> None:
+    """Two backends may serve one cluster."""
+    from gofer.backends import DaskBackend
+
+    with DaskBackend(client.scheduler.address) as cluster:
+        assert JobManager([job(lambda: 5, name="five")]).execute(backend=cluster)["five"] == 5
+
+
+def test_a_cluster_that_cannot_be_reached_is_an_error_that_says_so() -> None:
+    """Nothing waits for ever."""
+    import dask as settings
+
+    from gofer.backends import DaskBackend
+
+    with (
+        settings.config.set({"distributed.comm.timeouts.connect": "300ms"}),
+        pytest.raises(BackendError, match="Dask could not run it"),
+    ):
+        JobManager([job(print, name="one")]).execute(backend=DaskBackend("tcp://127.0.0.1:9"))
+
+
+def test_a_cluster_that_goes_away_in_mid_run_is_an_error(signals: Any) -> None:
+    """What ran there is given up, after some seconds."""
+    from gofer.backends import DaskBackend
+
+    cluster = DaskBackend()
+
+    @job
+    def waits(ctx: Any) -> None:
+        signals.set("runs")
+        ctx.sleep(3)
+
+    def close() -> None:
+        signals.wait("runs")
+        cluster.close()
+
+    import threading
+
+    closing = threading.Thread(target=close)
+    closing.start()
+    with pytest.raises(BackendError, match="Dask"):
+        JobManager([waits]).execute(backend=cluster)
+    closing.join()
+
+
+def test_an_asynchronous_client_is_refused(client: Any) -> None:
+    """It would serve the loop of its own thread alone."""
+    import asyncio
+
+    from distributed import Client
+
+    from gofer.backends import DaskBackend
+
+    async def main() -> None:
+        async with Client(client.scheduler.address, asynchronous=True) as another:
+            with pytest.raises(BackendError, match="serves one loop only"):
+                DaskBackend(another)
+
+    asyncio.run(main())

@@ -29,8 +29,11 @@ MARK = "gofer"
 
 
 def topic_of(run: str) -> str:
-    """Return where news of a run are published."""
-    return f"gofer-{run}"
+    """Return where news of a run are published: one place for all runs of a client.
+
+    Dask keeps what it knows of a topic, and a client its handler, for ever.
+    """
+    return f"gofer-{run.partition('.')[0]}"
 
 
 def name_of(worker: Any) -> str:
@@ -83,7 +86,8 @@ class Watch(SchedulerPlugin):  # type: ignore[misc]
             self._tell(key, {"lost": key[1], "worker": worker})
 
     def _tell(self, key: Any, message: dict[str, Any]) -> None:
-        self.scheduler.log_event(topic_of(key[0].rpartition("-")[2]), message)
+        run = key[0].rpartition("-")[2]
+        self.scheduler.log_event(topic_of(run), {**message, "run": run})
 
 
 # On workers
@@ -102,9 +106,10 @@ def _site_here(pack: Pack) -> _site.Site:
         state = worker.state
         return not state.ready and len(state.executing) <= 1
 
-    return _site.site_of(
-        pack, name_of(worker), lambda message: worker.log_event(topic, message), is_last
-    )
+    def send(message: dict[str, Any]) -> None:
+        worker.log_event(topic, {**message, "run": pack.run})
+
+    return _site.site_of(pack, name_of(worker), send, is_last)
 
 
 def perform(errand: Errand, pack: Pack, sources: int, *given: Any) -> Any:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import atexit
 import threading
+from weakref import WeakValueDictionary
+from zlib import crc32
 
 from gofer import _parts
 from gofer._core.states import RUNNING
@@ -68,17 +70,24 @@ class DaskBackend:
         self._client: Any = client_or_address if isinstance(client_or_address, Client) else None
         self._cluster: Any = None
         self._ahead: dict[str, int] | None = None
+        self._mark = ""  # of the client, in the name of each run
+        self._runs: WeakValueDictionary[str, Whole] = WeakValueDictionary()
         self._width = 1, 0.0  # and when to look again
+        self._is_closed = False
         self._lock = threading.Lock()
 
     @property
     def client(self) -> Any:
         """The client; it is made, and a cluster started, when it is first needed."""
         with self._lock:
+            if self._is_closed:
+                raise BackendError("this DaskBackend has been closed; make another")
             if self._client is None:
                 self._client = self._connect()
             if self._ahead is None:
+                self._mark = f"{crc32(self._client.id.encode()):x}"
                 self._client.register_plugin(far.Watch())
+                self._client.subscribe_topic(far.topic_of(self._mark), self._heard)
                 self._ahead = self._look_at_clocks()
             return self._client
 
@@ -105,6 +114,7 @@ class DaskBackend:
     def close(self) -> None:
         """Close what this object has opened; runs' results that were not fetched are lost."""
         with self._lock:
+            self._is_closed = True
             if self._client is not None and self._client is not self._given:
                 self._client.close()
                 self._client = self._ahead = None
@@ -125,7 +135,8 @@ class DaskBackend:
         self.close()
 
     def __repr__(self) -> str:
-        return f"<DaskBackend {self._given or 'in this process'!s}>"
+        given = self._given if self._given is None or isinstance(self._given, str) else "client"
+        return f"<DaskBackend {given or 'in this process'}>"
 
     @property
     def width(self) -> int:
@@ -159,8 +170,8 @@ class DaskBackend:
         client = self.client
         pack: Any = whole.pack
         pack.clocks = self._ahead
-        topic = far.topic_of(pack.run)
-        client.subscribe_topic(topic, lambda event: _heard(whole, event[1]))
+        pack.run = f"{self._mark}.{pack.run}"
+        self._runs[pack.run] = whole
         if pack.size > _SMALL:
             pack = client.scatter(pack, broadcast=True, hash=False)
         keys = [_key(whole, piece) for piece in whole.pieces]
@@ -218,6 +229,7 @@ class DaskBackend:
         if calls.held is None:
             calls.held = calls.pack
             calls.pack.clocks = self._ahead or {}
+            calls.pack.run = f"{self._mark}.{calls.pack.run}"
             if calls.pack.size > _SMALL:
                 calls.held = client.scatter(calls.pack, broadcast=True, hash=False)
         waits, made = batch
@@ -230,6 +242,8 @@ class DaskBackend:
                 done(future.result())
             elif future.status == "error":
                 done(future.exception())
+            else:
+                done(RuntimeError(f"a call is {future.status}"))
 
         future.add_done_callback(ended)
         return future
@@ -249,10 +263,22 @@ class DaskBackend:
         if self._client is not None and self._client.status == "running":
             self._client.run(far.forget, run, on_error="ignore", wait=False)
 
+    def _heard(self, event: tuple[float, dict[str, Any]]) -> None:
+        """Take news, in the client's thread."""
+        message = event[1]
+        whole = self._runs.get(message["run"])
+        if whole is None:
+            return
+        if "news" in message:
+            whole.heard(message)
+        elif "erred" in message:
+            whole.broke(message["erred"])
+        else:
+            whole.lost(message["lost"], message["worker"])
+
     def over(self, whole: Whole) -> None:
         """Listen no more, and let the workers forget the run."""
-        if self._client is not None and self._client.status == "running":
-            self._client.unsubscribe_topic(far.topic_of(whole.pack.run))
+        self._runs.pop(whole.pack.run, None)
         self.forget(whole.pack.run)
 
 
@@ -292,12 +318,3 @@ def _annotations(whole: Whole, keys: list[tuple[Any, ...]]) -> dict[str, Any]:
         if values:
             found[name] = _Of(values, rest)
     return found
-
-
-def _heard(whole: Whole, message: dict[str, Any]) -> None:
-    if "news" in message:
-        whole.heard(message)
-    elif "erred" in message:
-        whole.broke(message["erred"])
-    else:
-        whole.lost(message["lost"], message["worker"])
