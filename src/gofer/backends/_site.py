@@ -180,7 +180,8 @@ class Site:
             copy = self._copies.pop() if self._copies else None
         if copy is None:
             copy = Copy(self._param.open())
-        return copy, copy.lend(job)
+        copy.job = job
+        return copy, copy.lend()
 
     def take_back(self, copy: Copy | None) -> None:
         """Look whether a job has written to the param.
@@ -189,7 +190,9 @@ class Site:
             ParamIsCopy: It has.
         """
         if copy is not None:
-            copy.take_back()
+            written = copy.take_back()
+            if written is not None:
+                raise ParamIsCopy(copy.job, written)
             with self.lock:
                 self._copies.append(copy)
 
