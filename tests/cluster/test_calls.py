@@ -9,7 +9,7 @@ import pytest
 
 import gofer
 from gofer import AsyncGroup, Context, Group, JobManager, job
-from gofer.errors import NotPicklable
+from gofer.errors import BackendError, NotPicklable
 
 
 def test_a_map_gives_results_in_order_and_pulls_few_items_ahead(dask: Any) -> None:
@@ -146,3 +146,58 @@ def test_a_deadline_stops_a_group(dask: Any) -> None:
     ):
         for n in range(20):
             group.go(wait, n)
+
+
+def test_a_group_on_a_cluster_that_cannot_be_reached_is_an_error() -> None:
+    """Nothing waits for ever."""
+    import dask as settings
+
+    from gofer.backends import DaskBackend
+    from gofer.errors import BackendError
+
+    with (
+        settings.config.set({"distributed.comm.timeouts.connect": "300ms"}),
+        pytest.raises(BackendError, match="Dask could not run it"),
+        Group(backend=DaskBackend("tcp://127.0.0.1:9")) as group,
+    ):
+        group.go(abs, -1)
+
+
+def test_a_group_whose_cluster_goes_away_is_an_error(signals: Any) -> None:
+    """What ran there is given up."""
+    from gofer.backends import DaskBackend
+
+    cluster = DaskBackend()
+
+    def waits() -> None:
+        from gofer import current_context
+
+        signals.set("runs")
+        current_context().sleep(3)
+
+    with pytest.raises(BackendError, match="Dask gave it up"), Group(backend=cluster) as group:
+        group.go(waits)
+        signals.wait("runs")
+        cluster.close()
+
+
+def test_a_large_argument_of_a_groups_context_is_scattered_once(dask: Any) -> None:
+    """Values of the context that are large go to each worker once."""
+
+    def size(n: int) -> int:
+        from gofer import current_context
+
+        return len(current_context().value("large")) + n
+
+    with Context(values={"large": bytes(1_000_000)}) as ctx:
+        assert list(gofer.map(size, range(5), ctx=ctx, backend=dask)) == [
+            1_000_000 + n for n in range(5)
+        ]
+
+
+def test_observers_hear_of_a_single_job_that_goes_there(dask: Any, on_start: Any) -> None:
+    """It starts when it is sent."""
+    watcher = on_start("there", lambda: None)
+    there = job(lambda: 5, name="there", backend=dask)
+    assert JobManager([there], observers=[watcher]).execute()["there"] == 5
+    assert watcher.told == ["there"]

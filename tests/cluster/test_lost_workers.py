@@ -157,6 +157,52 @@ def test_a_call_of_a_group_whose_worker_dies_has_crashed(harmed: Any) -> None:
         group.go(lambda: kill())
 
 
+def test_a_worker_that_dies_while_its_run_is_stopped_keeps_nobody_waiting(
+    harmed: Any, signals: Any
+) -> None:
+    """What it ran was to be cancelled anyway; the run's error is the first one."""
+    kill = by_value(die)
+
+    @job
+    def deaf(ctx: gofer.Context) -> None:
+        signals.set("runs")
+        ctx.on_cancel(lambda: signals.set("stopped"))
+        signals.wait("stopped")
+        kill()
+
+    @job
+    def breaks() -> None:
+        signals.wait("runs")
+        raise ValueError("no")
+
+    run = JobManager([deaf, breaks]).execute(backend=harmed, check=False)
+    assert isinstance(run.error, ValueError)
+    assert run.record("deaf").state == "cancelled"
+
+
+def test_a_call_whose_worker_dies_while_its_group_is_stopped_keeps_nobody_waiting(
+    harmed: Any, signals: Any
+) -> None:
+    """As in a run."""
+    kill = by_value(die)
+
+    def deaf() -> None:
+        from gofer import current_context
+
+        signals.set("runs")
+        current_context().on_cancel(lambda: signals.set("stopped"))
+        signals.wait("stopped")
+        kill()
+
+    def breaks() -> None:
+        signals.wait("runs")
+        raise ValueError("no")
+
+    with pytest.raises(ValueError, match="no"), gofer.Group(backend=harmed) as group:
+        group.go(deaf)
+        group.go(breaks)
+
+
 def by_value(fn: Any) -> Any:
     """Return a function that pickles as a whole: workers cannot import this file."""
     from types import FunctionType

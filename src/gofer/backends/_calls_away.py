@@ -141,11 +141,13 @@ class Calls:
 
     def _break(self, error: BaseException) -> None:
         """Let the run raise something that is no job's, and end."""
-        execution = self.execution
+        execution, ctx = self.execution, self.execution.ctx
+        if self._closed or ctx is None:  # it is over
+            return
         problem = BackendError(f"{self.sender.name} could not run it: {describe(error)}")
         problem.__cause__ = error
         execution.interrupted = execution.interrupted or problem
-        execution.ctx.cancel(problem)
+        ctx.cancel(problem)
         with self._door:
             out, self._out = self._out, {}
         for jobs, _ in out.values():

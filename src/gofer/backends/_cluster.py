@@ -254,13 +254,15 @@ class Whole:
 
     def _break(self, error: BaseException) -> None:
         """Let the run raise something that is no job's."""
-        execution = self.execution
+        execution, ctx = self.execution, self.execution.ctx
+        if self._closed or ctx is None:  # it is over
+            return
         if not isinstance(error, BackendError):
             problem = BackendError(f"{self.engine.name} could not run it: {describe(error)}")
             problem.__cause__ = error
             error = problem
         execution.interrupted = execution.interrupted or error
-        execution.ctx.cancel(error)
+        ctx.cancel(error)
 
     # The engine's thread
 

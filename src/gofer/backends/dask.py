@@ -243,7 +243,7 @@ class DaskBackend:
             elif future.status == "error":
                 done(future.exception())
             else:
-                done(RuntimeError(f"a call is {future.status}"))
+                done(BackendError(f"Dask gave it up: its future is {future.status}"))
 
         future.add_done_callback(ended)
         return future
@@ -260,8 +260,12 @@ class DaskBackend:
 
     def forget(self, run: str) -> None:
         """Let the workers forget a run."""
-        if self._client is not None and self._client.status == "running":
-            self._client.run(far.forget, run, on_error="ignore", wait=False)
+        client = self._client
+        try:
+            if client is not None and client.status == "running":
+                client.run(far.forget, run, on_error="ignore", wait=False)
+        except Exception:  # it is being closed; and workers forget what is idle by themselves
+            return
 
     def _heard(self, event: tuple[float, dict[str, Any]]) -> None:
         """Take news, in the client's thread."""
