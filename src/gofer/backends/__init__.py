@@ -53,7 +53,7 @@ else:
 _HERE = ("thread", "threads")
 _PROCESSES = ("process", "processes")
 
-_READY = {"DaskBackend": "dask", "ProcessBackend": "processes"}
+_READY = {"DaskBackend": "dask", "ProcessBackend": "processes", "RayBackend": "ray"}
 
 _loaded: list[Any] = []
 

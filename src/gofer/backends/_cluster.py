@@ -36,9 +36,11 @@ if TYPE_CHECKING:
 
         Attributes:
             name: What messages call it.
+            ends_workers: Whether a worker ends with what a job has left behind in it.
         """
 
         name: str
+        ends_workers: bool
 
         def launch(self, whole: Whole) -> None:
             """Hand over ``whole.pieces``; from then on tell ``whole.heard`` and ``whole.lost``."""
@@ -189,6 +191,9 @@ class Whole:
         if job.policy is None and job.when is None and backend is None:
             return None
         given = {} if job.policy is None else job.policy.given
+        if self.engine.ends_workers and not is_async(job.fn):
+            if not {"timeout", "hedge"}.isdisjoint(given):
+                given = {**given, "abandon": True}
         make = partial(self.program.manager, recover=self.program.recover)
         return far_pickle(job.name, "its policies", (make, given, job.when, backend))
 

@@ -59,6 +59,7 @@ class DaskBackend:
 
     name = "Dask"
     whole = True
+    ends_workers = False
 
     def __init__(self, client_or_address: Any = None) -> None:
         if isinstance(client_or_address, Client) and client_or_address.asynchronous:
