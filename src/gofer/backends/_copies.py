@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from typing import Any, NoReturn
 
 _PLAIN = (type(None), bool, int, float, complex, str, bytes, frozenset)
+_VALUES = frozenset({"datetime", "decimal", "fractions", "ipaddress", "pathlib", "uuid"})
+"""Modules of values that nobody can change. To read a path writes to it: it keeps what it knows."""
 
 
 class Copy:
@@ -30,8 +32,9 @@ class Copy:
     def __init__(self, param: Any) -> None:
         self.param = param
         self._class = type(param)
-        self._guarded = _guarded(self._class) if not isinstance(param, _PLAIN) else None
-        self._before: dict[str, int] | None = None if isinstance(param, _PLAIN) else _prints(param)
+        plain = isinstance(param, _PLAIN) or self._class.__module__.partition(".")[0] in _VALUES
+        self._guarded = None if plain else _guarded(self._class)
+        self._before: dict[str, int] | None = None if plain else _prints(param)
         self.job = ""
 
     def lend(self) -> Any:
