@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 CALLS = 1 << 30
 """After how many calls of a remote function Ray ends a worker."""
 
-_RUNNING = 8  # of common.proto's TaskStatus
+_SENT, _RUNNING = 5, 8  # of common.proto's TaskStatus; the second may not have been told
 
 
 def be_quiet() -> None:
@@ -58,7 +58,8 @@ def whereabouts(ref: Any) -> tuple[str | None, int | None]:
             update = event.state_updates
             if event.task_id == task and update.worker_id:
                 node = update.node_id.hex()
-                began = update.state_ts_ns.get(_RUNNING)
+                times = update.state_ts_ns
+                began = times.get(_RUNNING) or times.get(_SENT)
                 found = named(update.worker_id.hex(), nodes.get(node, node[:8])), began
         return found
     except Exception:

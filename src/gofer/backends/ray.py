@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pickle
 import threading
+from collections import Counter
 from functools import partial
 from queue import SimpleQueue
 
@@ -159,14 +160,23 @@ class RayBackend:
     def fetch(self, whole: Whole, wanted: list[tuple[int, int]]) -> list[Any]:
         """Fetch results."""
         values = whole.held.values
-        refs = [
-            values[number] if place < 0 else _item.remote(values[number], place)
-            for number, place in wanted
-        ]
+        asked = Counter(number for number, _ in wanted)
+        refs = []
+        places = []
+        for number, place in wanted:
+            alone = place >= 0 and asked[number] == 1  # the others' bytes stay where they are
+            refs.append(_item.remote(values[number], place) if alone else values[number])
+            places.append(-1 if alone else place)
+        once = list(dict.fromkeys(refs))
         try:
-            return ray.get(refs)  # type: ignore[no-any-return]
-        except ObjectLostError:
-            return [_fetched(ref) for ref in refs]
+            got = ray.get(once)
+        except RayError:
+            got = [_fetched(ref) for ref in once]
+        found = dict(zip(once, got, strict=True))
+        return [
+            found[ref] if place < 0 or type(found[ref]) is Undone else found[ref][place]
+            for ref, place in zip(refs, places, strict=True)
+        ]
 
     def over(self, whole: Whole) -> None:
         """Listen no more, and let go of what nobody can ask for."""
@@ -189,6 +199,7 @@ class _Held:
         self._lock = threading.Lock()
         self._out: dict[int, bool] = {}  # number -> whether its worker is killed; in order
         self._next = 0
+        self._calls: dict[Any, Any] = {}
         self._most = whole.program.limit or len(whole.pieces)
         self._stopped_at: float | None = None
 
@@ -206,12 +217,23 @@ class _Held:
         errand = pickle.dumps((whole.is_async(piece), whole.errands[piece.number]), 5)
         given = [self.values[number] for number in piece.sources]
         given += [self._reports[number] for number in piece.after]
-        call = _perform.options(**_options(whole, piece))
-        value, report = call.remote(errand, self._pack, len(piece.sources), *given)
+        value, report = self._call(whole, piece).remote(
+            errand, self._pack, len(piece.sources), *given
+        )
         self.values[piece.number], self._reports[piece.number] = value, report
         self._out[piece.number] = False
         arrive = partial(self._arrive, piece.number)
         report.future().add_done_callback(arrive)
+
+    def _call(self, whole: Whole, piece: Piece) -> Any:
+        """Return the remote function with the options of a piece; most have the same."""
+        fn = whole.program.fns[piece.jobs[0]]
+        name = getattr(fn, "__name__", None) or whole.program.plan.names[piece.jobs[0]]
+        key = name, whole.is_idempotent(piece), *whole.resources(piece).items()
+        call = self._calls.get(key)
+        if call is None:
+            call = self._calls[key] = _perform.options(name=name, **_options(whole, piece))
+        return call
 
     def _arrive(self, number: int, future: Any) -> None:
         # In a thread of Ray's, which must not be held up.
@@ -312,7 +334,7 @@ def _fetched(ref: Any) -> Any:
 
 
 def _options(whole: Whole, piece: Piece) -> dict[str, Any]:
-    options: dict[str, Any] = {"name": whole.program.plan.names[piece.jobs[0]]}
+    options: dict[str, Any] = {}
     others = {}
     for what, amount in whole.resources(piece).items():
         if what in _OPTIONS:
