@@ -109,6 +109,9 @@ class Out:
             arrived = self._arrived.get()
             if arrived is None:
                 return
+            if callable(arrived):
+                arrived()
+                continue
             number, future = arrived
             error = future.exception()
             if kind_of(error) == STOPPED and number in self._killed:
@@ -118,6 +121,10 @@ class Out:
                 self._refs.pop(number, None)
             del arrived, future, error
             self.then()
+
+    def call(self, call: Callable[[], object]) -> None:
+        """Have something called that never raises, in the thread that tells what comes back."""
+        self._arrived.put(call)
 
     def cancel(self) -> list[int]:
         """Cancel all, those that do not hear it by force; return what has not ended yet."""
@@ -172,8 +179,14 @@ class Graph:
         out: The pieces that are out.
     """
 
-    def __init__(self, whole: Whole) -> None:
-        self.whole = whole
+    def __init__(self, whole: Whole, board: str) -> None:
+        """Begin.
+
+        Args:
+            whole: The run.
+            board: The name of the board on which workers write.
+        """
+        self.whole, self._board = whole, board
         self._pack = packed(whole.pack)
         self.values: list[Any] = [None] * len(whole.pieces)
         self._reports: list[Any] = [None] * len(whole.pieces)
@@ -198,7 +211,7 @@ class Graph:
 
     def _send(self, piece: Piece) -> None:
         whole, number = self.whole, piece.number
-        errand = pickle.dumps((whole.is_async(piece), whole.errands[number]), 5)
+        errand = pickle.dumps((whole.is_async(piece), whole.errands[number], self._board), 5)
         given = [self.values[source] for source in piece.sources]
         given += [self._reports[earlier] for earlier in piece.after]
         call = self._call(piece)
@@ -237,6 +250,10 @@ class Graph:
             message = {"worker": worker, "number": 0, "sent": sent, "news": pickle.dumps(news, 5)}
             self.whole.heard(message)
         self.whole.lost(number, worker)
+
+    def heard(self, message: dict[str, Any]) -> None:
+        """Tell the run what a worker has written on the board."""
+        self.out.call(partial(self.whole.heard, message))
 
     def over(self) -> None:
         """Listen no more, and let go of what nobody can ask for."""

@@ -11,12 +11,13 @@ import threading
 
 import ray
 
-from gofer.backends import _answers, _ray_inside, _site, loop_backend
+from gofer.backends import _answers, _ray_board, _ray_inside, _site, loop_backend
 from gofer.backends._helpers import helpers
 from gofer.backends._pack import Pack
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
     from gofer.backends._far_jobs import Errand
@@ -33,7 +34,7 @@ def perform(errand: bytes, pack: Any, sources: int, *given: Any) -> tuple[Any, A
     """Do a piece.
 
     Args:
-        errand: A pickle of whether it is async, and of what to do.
+        errand: A pickle of whether it is async, what to do, and the name of a board.
         pack: What its run says; a pickle of it if it is small.
         sources: How many of what follows are results; the rest are reports.
         given: They.
@@ -43,11 +44,12 @@ def perform(errand: bytes, pack: Any, sources: int, *given: Any) -> tuple[Any, A
         messages for its run.
     """
     _news.clear()
-    waits, what = pickle.loads(errand)
-    site = _site.site_of(_opened(pack), _name_here(), _news.append)
+    waits, what, board = pickle.loads(errand)
+    pack = _opened(pack)
+    site = _site.site_of(pack, _name_here(), _news.append)
     inputs, after = given[:sources], [report[0] for report in given[sources:]]
     do = _site.aperform if waits else _site.perform
-    value = _beside(site, waits, do, what, inputs, after)
+    value = _beside(site, waits, _Writer(board, pack.run), do, what, inputs, after)
     report = _site.token(value), tuple(_news)
     if _left_something(what):
         _ray_inside.leave()
@@ -57,7 +59,8 @@ def perform(errand: bytes, pack: Any, sources: int, *given: Any) -> tuple[Any, A
 def answer(waits: bool, batch: tuple[Any, ...], pack: Any) -> Any:
     """Make single calls; see ``_answers.answer``."""
     site = _site.site_of(_opened(pack), _name_here(), _news.append)
-    return _beside(site, waits, _answers.aanswer if waits else _answers.answer, batch)
+    do = _answers.aanswer if waits else _answers.answer
+    return _beside(site, waits, lambda: None, do, batch)
 
 
 def item(results: list[Any], place: int) -> Any:
@@ -65,8 +68,18 @@ def item(results: list[Any], place: int) -> Any:
     return results[place]
 
 
-def _beside(site: Site, waits: bool, do: Any, *given: Any) -> Any:
-    """Do something beside this thread; when Ray cancels the call, cancel the jobs of its run."""
+def _beside(
+    site: Site, waits: bool, write: Callable[[], object], do: Any, *given: Any
+) -> Any:
+    """Do something beside this thread; when Ray cancels the call, cancel the jobs of its run.
+
+    Args:
+        site: The run.
+        waits: Whether it is to be awaited.
+        write: Called now and then while it takes long.
+        do: It.
+        given: What it gets besides the site.
+    """
     results: list[Any] = []
     tasks: list[Any] = []  # a loop keeps none alive
     gate = threading.Lock()
@@ -90,9 +103,24 @@ def _beside(site: Site, waits: bool, do: Any, *given: Any) -> Any:
         try:
             while not gate.acquire(timeout=pause):
                 pause = min(2 * pause, _LONGEST)
+                if pause == _LONGEST:
+                    write()
             return results.pop()
         except KeyboardInterrupt:
             site.standing()
+
+
+class _Writer:
+    """Writes the news of a piece on a board; all of them come with the report as well."""
+
+    def __init__(self, board: str, run: str) -> None:
+        self._board, self._run = board, run
+        self._written = 0
+
+    def __call__(self) -> None:
+        news = _news[self._written :]
+        if news and _ray_board.write(self._board, self._run, news):
+            self._written += len(news)
 
 
 def _left_something(errand: Errand) -> bool:

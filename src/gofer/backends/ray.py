@@ -20,6 +20,7 @@ except ImportError as error:
 from ray.exceptions import RayError
 
 from gofer.backends import _ray_inside, _ray_worker
+from gofer.backends._ray_board import Reader
 from gofer.backends._ray_calls import Graph, Singles, fetched
 
 TYPE_CHECKING = False
@@ -69,7 +70,10 @@ class RayBackend:
         self.address, self._options = address, options
         self._is_ours = False
         self._width = 1, 0.0  # and when to look again
-        self._runs: dict[str, Singles] = {}
+        self._singles: dict[str, Singles] = {}
+        self._hearing: dict[str, Callable[[dict[str, Any]], object]] = {}
+        self._board_name = f"gofer-{_parts.wall_clock():x}-{id(self):x}"
+        self._board: Reader | None = None
 
     def connect(self) -> None:
         """Connect to the cluster, or start it; it is done when first needed, and takes seconds.
@@ -103,7 +107,7 @@ class RayBackend:
         """
         with _starting:
             if self._is_ours:
-                self._is_ours = False
+                self._is_ours, self._board = False, None
                 ray.shutdown()
 
     def __enter__(self) -> Self:
@@ -144,13 +148,16 @@ class RayBackend:
         self.connect()
         if self.address is None:
             _refuse_the_impossible(whole)
-        whole.held = Graph(whole)
+        whole.held = Graph(whole, self._board_name)
+        self._hearing[whole.pack.run] = whole.held.heard
         whole.held.send()
 
     def look(self, whole: Whole) -> None:
-        """Raise if this process is not connected any more."""
+        """Raise if this process is not connected any more; see that what takes long is seen."""
         if not ray.is_initialized():
             raise BackendError("the connection to Ray was closed")
+        if whole.held is not None and self._board is None:
+            self._board = Reader(self._board_name, self._hearing)
 
     def stop(self, whole: Whole) -> list[tuple[str, int, list[int]]]:
         """Cancel what is out, after a while by force, and say what it is."""
@@ -181,6 +188,7 @@ class RayBackend:
 
     def over(self, whole: Whole) -> None:
         """Listen no more, and let go of what nobody can ask for."""
+        self._hearing.pop(whole.pack.run, None)
         whole.held.over()
 
     # What a group needs of it; see ``_calls_away.Sender``
@@ -199,19 +207,19 @@ class RayBackend:
     ) -> Any:
         """Have a worker make some calls."""
         if calls.held is None:
-            calls.held = self._runs[calls.pack.run] = Singles(calls)
+            calls.held = self._singles[calls.pack.run] = Singles(calls)
         return calls.held.send(number, batch, done)
 
     def halt(self, run: str) -> list[tuple[str, int, list[int]]]:
         """Cancel a group's calls, after a while by force, and say which are out."""
-        return [("", 0, self._runs[run].halt())]
+        return [("", 0, self._singles[run].halt())]
 
     def take_back(self, sent: list[Any]) -> None:
         """Do nothing: what has not begun was cancelled with the rest."""
 
     def forget(self, run: str) -> None:
         """Listen no more to a group's calls."""
-        self._runs.pop(run).out.close()
+        self._singles.pop(run).out.close()
 
 
 def _refuse_the_impossible(whole: Whole) -> None:
