@@ -1,4 +1,4 @@
-"""A real cluster of two worker processes, and one that a test may harm."""
+"""Real clusters of two worker processes, and one that a test may harm."""
 
 from __future__ import annotations
 
@@ -63,6 +63,23 @@ def dask(client: Any) -> Any:
     from gofer.backends import DaskBackend
 
     return DaskBackend(client)
+
+
+@pytest.fixture(scope="session")
+def ray() -> Iterator[Any]:
+    """Ray, on a cluster of two workers that all tests share."""
+    pytest.importorskip("ray", reason="needs Ray: make ray, or pip install 'gofer[ray]'")
+    from gofer.backends import RayBackend
+
+    with RayBackend(num_cpus=2, object_store_memory=600 << 20) as backend:
+        backend.connect()
+        yield backend
+
+
+@pytest.fixture(scope="session", params=["dask", "ray"])
+def cluster(request: pytest.FixtureRequest) -> Any:
+    """Each backend that takes whole graphs, for what all of them promise."""
+    return request.getfixturevalue(request.param)
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from gofer import AsyncGroup, Context, Group, JobManager, job
 from gofer.errors import BackendError, NotPicklable
 
 
-def test_a_map_gives_results_in_order_and_pulls_few_items_ahead(dask: Any) -> None:
+def test_a_map_gives_results_in_order_and_pulls_few_items_ahead(cluster: Any) -> None:
     """It is as lazy as on threads."""
     pulled = [0]
 
@@ -22,7 +22,7 @@ def test_a_map_gives_results_in_order_and_pulls_few_items_ahead(dask: Any) -> No
             yield pulled[0]
 
     found = []
-    for value in gofer.map(lambda n: n * n, items(), limit=8, backend=dask):
+    for value in gofer.map(lambda n: n * n, items(), limit=8, backend=cluster):
         found.append(value)
         if len(found) == 100:
             break
@@ -30,7 +30,7 @@ def test_a_map_gives_results_in_order_and_pulls_few_items_ahead(dask: Any) -> No
     assert pulled[0] <= 100 + 8 + 8 + 1
 
 
-def test_short_calls_travel_several_at_a_time(dask: Any) -> None:
+def test_short_calls_travel_several_at_a_time(cluster: Any) -> None:
     """So a map of many takes fewer messages than it has items."""
     from gofer.backends._calls_away import Calls
 
@@ -43,13 +43,13 @@ def test_short_calls_travel_several_at_a_time(dask: Any) -> None:
 
     Calls._send = counted  # type: ignore[method-assign]
     try:
-        assert sum(gofer.map(lambda n: n, range(1000), backend=dask)) == 499_500
+        assert sum(gofer.map(lambda n: n, range(1000), backend=cluster)) == 499_500
     finally:
         Calls._send = send  # type: ignore[method-assign]
     assert sent[0] < 500
 
 
-def test_async_calls_are_awaited_on_the_workers_loop(dask: Any) -> None:
+def test_async_calls_are_awaited_on_the_workers_loop(cluster: Any) -> None:
     """Many at once, though a worker has one thread."""
 
     async def meet(n: int) -> int:
@@ -58,35 +58,35 @@ def test_async_calls_are_awaited_on_the_workers_loop(dask: Any) -> None:
         await asyncio.sleep(0.01)
         return n
 
-    assert list(gofer.map(meet, range(50), backend=dask)) == list(range(50))
+    assert list(gofer.map(meet, range(50), backend=cluster)) == list(range(50))
 
 
-def test_a_map_of_a_loop_takes_it_too(dask: Any) -> None:
+def test_a_map_of_a_loop_takes_it_too(cluster: Any) -> None:
     """``amap`` and ``AsyncGroup``."""
 
     async def main() -> list[int]:
-        found = [n async for n in gofer.amap(lambda n: n + 1, range(20), backend=dask)]
-        async with AsyncGroup(backend=dask) as group:
+        found = [n async for n in gofer.amap(lambda n: n + 1, range(20), backend=cluster)]
+        async with AsyncGroup(backend=cluster) as group:
             handle = await group.go(lambda n: n * 2, 30)
         return [*found, handle.result()]
 
     assert asyncio.run(main()) == [*range(1, 21), 60]
 
 
-def test_the_first_failure_of_a_map_ends_it(dask: Any) -> None:
+def test_the_first_failure_of_a_map_ends_it(cluster: Any) -> None:
     """The job's own error, with a note."""
 
     def half(n: int) -> float:
         return 1 / (n - 5)
 
     with pytest.raises(ZeroDivisionError) as caught:
-        list(gofer.map(half, range(100), backend=dask))
+        list(gofer.map(half, range(100), backend=cluster))
     assert "half[5]" in caught.value.__notes__[0]
-    good = [each.ok for each in gofer.map(half, range(10), backend=dask, check=False)]
+    good = [each.ok for each in gofer.map(half, range(10), backend=cluster, check=False)]
     assert good == [n != 5 for n in range(10)]
 
 
-def test_leaving_a_map_cancels_what_runs(dask: Any, signals: Any) -> None:
+def test_leaving_a_map_cancels_what_runs(cluster: Any, signals: Any) -> None:
     """And waits for it."""
 
     def wait(n: int) -> int:
@@ -100,28 +100,28 @@ def test_leaving_a_map_cancels_what_runs(dask: Any, signals: Any) -> None:
                 signals.set("ended")
         return n
 
-    for _ in gofer.map(wait, range(3), backend=dask):
+    for _ in gofer.map(wait, range(3), backend=cluster):
         signals.wait("runs")
         break
     assert signals.times("ended") == signals.times("runs")
 
 
-def test_an_argument_that_does_not_travel_is_named(dask: Any) -> None:
+def test_an_argument_that_does_not_travel_is_named(cluster: Any) -> None:
     """As is a result."""
     import threading
 
-    with pytest.raises(NotPicklable, match="an argument"), Group(backend=dask) as group:
+    with pytest.raises(NotPicklable, match="an argument"), Group(backend=cluster) as group:
         group.go(lambda lock: 1, threading.Lock())
-    with pytest.raises(NotPicklable, match="its result"), Group(backend=dask) as group:
+    with pytest.raises(NotPicklable, match="its result"), Group(backend=cluster) as group:
         group.go(lambda: __import__("threading").Lock())
 
 
-def test_one_job_of_a_run_may_go_there_and_the_others_stay(dask: Any, signals: Any) -> None:
+def test_one_job_of_a_run_may_go_there_and_the_others_stay(cluster: Any, signals: Any) -> None:
     """``@job(backend=...)``: its result comes back."""
     import os
 
     here = job(lambda: __import__("os").getpid(), name="here")
-    there = job(lambda: __import__("os").getpid(), name="there", backend=dask)
+    there = job(lambda: __import__("os").getpid(), name="there", backend=cluster)
 
     @job
     def both(*, here: int, there: int) -> tuple[int, int]:
@@ -131,7 +131,7 @@ def test_one_job_of_a_run_may_go_there_and_the_others_stay(dask: Any, signals: A
     assert run["both"][0] == os.getpid() != run["both"][1]
 
 
-def test_a_deadline_stops_a_group(dask: Any) -> None:
+def test_a_deadline_stops_a_group(cluster: Any) -> None:
     """Also one whose jobs have not begun."""
 
     def wait(n: int) -> None:
@@ -142,7 +142,7 @@ def test_a_deadline_stops_a_group(dask: Any) -> None:
     with (
         pytest.raises(gofer.DeadlineExceeded),
         Context(timeout=0.3) as ctx,
-        Group(ctx, backend=dask) as group,
+        Group(ctx, backend=cluster) as group,
     ):
         for n in range(20):
             group.go(wait, n)

@@ -15,7 +15,7 @@ from gofer import Context, JobManager, job
 from gofer.errors import Cancelled, DeadlineExceeded, JobPanic, NotAwaitedError
 
 
-def test_a_jobs_own_exception_comes_out_with_its_traceback_and_a_note(dask: Any) -> None:
+def test_a_jobs_own_exception_comes_out_with_its_traceback_and_a_note(cluster: Any) -> None:
     """Promise 9, but that the object is a copy."""
 
     @job
@@ -27,14 +27,14 @@ def test_a_jobs_own_exception_comes_out_with_its_traceback_and_a_note(dask: Any)
         raise AssertionError
 
     with pytest.raises(ConnectionError, match="no answer") as caught:
-        JobManager([breaks, never]).execute(backend=dask)
+        JobManager([breaks, never]).execute(backend=cluster)
     assert "in breaks" in "".join(traceback.format_exception(caught.value))
     (note,) = caught.value.__notes__
     assert note.startswith("job 'breaks' failed ")
     assert note.endswith("; not started: never")
 
 
-def test_a_failure_stops_what_runs_and_nothing_else_starts(dask: Any, signals: Any) -> None:
+def test_a_failure_stops_what_runs_and_nothing_else_starts(cluster: Any, signals: Any) -> None:
     """Promise 11: the news takes a moment, and then no job begins any more."""
 
     @job
@@ -51,7 +51,7 @@ def test_a_failure_stops_what_runs_and_nothing_else_starts(dask: Any, signals: A
             signals.set("saw it")
 
     many = [job(lambda: signals.set("late"), name=f"n{i}", after=["runs"]) for i in range(10)]
-    run = JobManager([breaks, runs, *many]).execute(backend=dask, check=False)
+    run = JobManager([breaks, runs, *many]).execute(backend=cluster, check=False)
     assert isinstance(run.error, ValueError)
     assert run.record("runs").state == "cancelled"
     assert signals.times("saw it") == 1
@@ -59,7 +59,7 @@ def test_a_failure_stops_what_runs_and_nothing_else_starts(dask: Any, signals: A
     assert signals.times("late") == 0
 
 
-def test_what_ended_before_the_failure_can_still_be_fetched(dask: Any) -> None:
+def test_what_ended_before_the_failure_can_still_be_fetched(cluster: Any) -> None:
     """Its results are kept, as on one machine."""
 
     @job
@@ -70,12 +70,12 @@ def test_what_ended_before_the_failure_can_still_be_fetched(dask: Any) -> None:
     def breaks(*, good: int) -> None:
         raise ValueError("no")
 
-    run = JobManager([good, breaks]).execute(backend=dask, check=False)
+    run = JobManager([good, breaks]).execute(backend=cluster, check=False)
     assert run["good"] == 5
     assert run.results == {"good": 5}
 
 
-def test_without_fail_fast_all_that_can_run_does(dask: Any) -> None:
+def test_without_fail_fast_all_that_can_run_does(cluster: Any) -> None:
     """Promise 12: one group, in the order of the jobs."""
 
     def breaks(n: int = 0) -> None:
@@ -88,7 +88,7 @@ def test_without_fail_fast_all_that_can_run_does(dask: Any) -> None:
         job(print, name="four", after=["one"]),
         job(lambda: 5, name="five", after=["two"]),
     ]
-    run = JobManager(jobs, fail_fast=False).execute(backend=dask, check=False)
+    run = JobManager(jobs, fail_fast=False).execute(backend=cluster, check=False)
     states = {each.name: each.state for each in run.records}
     assert states["four"] == "not started"
     assert run["five"] == 5
@@ -97,7 +97,7 @@ def test_without_fail_fast_all_that_can_run_does(dask: Any) -> None:
     assert ["'one'" in str(each.__notes__) for each in caught.value.exceptions] == [True, False]
 
 
-def test_a_panic_is_one(dask: Any) -> None:
+def test_a_panic_is_one(cluster: Any) -> None:
     """Promise 10: ``SystemExit`` fails its job, and the worker goes on."""
 
     @job
@@ -110,11 +110,11 @@ def test_a_panic_is_one(dask: Any) -> None:
 
     for each in (leaves, stops):
         with pytest.raises(JobPanic) as caught:
-            JobManager([each]).execute(backend=dask)
+            JobManager([each]).execute(backend=cluster)
         assert isinstance(caught.value.__cause__, (SystemExit, asyncio.CancelledError))
 
 
-def test_a_deadline_is_one(dask: Any) -> None:
+def test_a_deadline_is_one(cluster: Any) -> None:
     """Promise 14: it cancels what runs, and ``DeadlineExceeded`` comes out."""
 
     @job
@@ -126,10 +126,10 @@ def test_a_deadline_is_one(dask: Any) -> None:
         await asyncio.sleep(60)
 
     with Context(timeout=0.3) as ctx, pytest.raises(DeadlineExceeded):
-        JobManager([slow, also]).execute(ctx, backend=dask)
+        JobManager([slow, also]).execute(ctx, backend=cluster)
 
 
-def test_a_cancelled_context_cancels_the_run(dask: Any, on_start: Any) -> None:
+def test_a_cancelled_context_cancels_the_run(cluster: Any, on_start: Any) -> None:
     """Promise 14: with its cause."""
 
     @job
@@ -138,22 +138,22 @@ def test_a_cancelled_context_cancels_the_run(dask: Any, on_start: Any) -> None:
 
     with Context() as ctx, pytest.raises(Cancelled, match="enough"):
         watcher = on_start("slow", lambda: ctx.cancel("enough"))
-        JobManager([slow], observers=[watcher]).execute(ctx, backend=dask)
+        JobManager([slow], observers=[watcher]).execute(ctx, backend=cluster)
 
 
-def test_a_context_that_is_cancelled_before_starts_nothing(dask: Any, signals: Any) -> None:
+def test_a_context_that_is_cancelled_before_starts_nothing(cluster: Any, signals: Any) -> None:
     """Not even a message is sent."""
     with Context() as ctx:
         ctx.cancel()
         with pytest.raises(Cancelled):
             manager = JobManager([job(lambda: signals.set("ran"), name="one")])
-            manager.execute(ctx, backend=dask)
+            manager.execute(ctx, backend=cluster)
     assert signals.times("ran") == 0
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals are a matter of POSIX")
 def test_ctrl_c_cancels_the_run_and_waits_for_the_jobs(
-    dask: Any, signals: Any, on_start: Any
+    cluster: Any, signals: Any, on_start: Any
 ) -> None:
     """Promise 13."""
 
@@ -166,11 +166,11 @@ def test_ctrl_c_cancels_the_run_and_waits_for_the_jobs(
 
     watcher = on_start("slow", lambda: os.kill(os.getpid(), signal.SIGINT))
     with pytest.raises(KeyboardInterrupt):
-        JobManager([slow], observers=[watcher]).execute(backend=dask)
+        JobManager([slow], observers=[watcher]).execute(backend=cluster)
     assert signals.times("ended") == 1
 
 
-def test_cancelling_the_awaiting_task_cancels_the_jobs(dask: Any, signals: Any) -> None:
+def test_cancelling_the_awaiting_task_cancels_the_jobs(cluster: Any, signals: Any) -> None:
     """Promise 14, from a loop."""
 
     @job
@@ -182,7 +182,7 @@ def test_cancelling_the_awaiting_task_cancels_the_jobs(dask: Any, signals: Any) 
             signals.set("ended")
 
     async def main() -> None:
-        task = asyncio.create_task(JobManager([slow]).aexecute(backend=dask))
+        task = asyncio.create_task(JobManager([slow]).aexecute(backend=cluster))
         await asyncio.to_thread(signals.wait, "began")
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -192,17 +192,17 @@ def test_cancelling_the_awaiting_task_cancels_the_jobs(dask: Any, signals: Any) 
     assert signals.times("ended") == 1
 
 
-def test_a_job_that_returns_a_coroutine_is_an_error(dask: Any) -> None:
+def test_a_job_that_returns_a_coroutine_is_an_error(cluster: Any) -> None:
     """Promise 18."""
 
     async def later() -> int:
         return 1
 
     with pytest.raises(NotAwaitedError, match="job 'early' returned a coroutine"):
-        JobManager([job(lambda: later(), name="early")]).execute(backend=dask)
+        JobManager([job(lambda: later(), name="early")]).execute(backend=cluster)
 
 
-def test_a_run_that_was_stopped_says_what_it_knows(dask: Any, signals: Any) -> None:
+def test_a_run_that_was_stopped_says_what_it_knows(cluster: Any, signals: Any) -> None:
     """A job deaf to cancellation is waited for; its record says how it ended."""
 
     @job
@@ -217,12 +217,12 @@ def test_a_run_that_was_stopped_says_what_it_knows(dask: Any, signals: Any) -> N
         signals.wait("runs")
         raise ValueError("no")
 
-    run = JobManager([deaf, breaks]).execute(backend=dask, check=False)
+    run = JobManager([deaf, breaks]).execute(backend=cluster, check=False)
     assert run.record("deaf").state == "succeeded"
     assert run.record("deaf").end > run.record("breaks").end
 
 
-def test_many_runs_at_the_same_time_share_nothing(dask: Any) -> None:
+def test_many_runs_at_the_same_time_share_nothing(cluster: Any) -> None:
     """Promise 4."""
 
     @job
@@ -236,7 +236,8 @@ def test_many_runs_at_the_same_time_share_nothing(dask: Any) -> None:
     manager = JobManager([one, two])
     with gofer.Group() as group:
         handles = [
-            group.go(lambda n=n: manager.execute(param=n, backend=dask)["two"]) for n in range(1, 9)
+            group.go(lambda n=n: manager.execute(param=n, backend=cluster)["two"])
+            for n in range(1, 9)
         ]
     assert [each.result() for each in handles] == [2 * n for n in range(1, 9)]
 

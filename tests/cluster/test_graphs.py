@@ -33,10 +33,10 @@ def random_jobs(count: int, seed: int) -> list[Any]:
     return jobs
 
 
-def test_a_random_graph_of_2000_jobs_gives_what_it_gives_on_threads(dask: Any) -> None:
+def test_a_random_graph_of_2000_jobs_gives_what_it_gives_on_threads(cluster: Any) -> None:
     """Each result, each state, and that each job came after what it needs."""
     manager = JobManager(random_jobs(2000, seed=5))
-    here, there = manager.execute(), manager.execute(backend=dask)
+    here, there = manager.execute(), manager.execute(backend=cluster)
     assert there.results == here.results
     assert {each.state for each in there.records} == {"succeeded"}
     ends = {each.name: each.end for each in there.records}
@@ -44,14 +44,14 @@ def test_a_random_graph_of_2000_jobs_gives_what_it_gives_on_threads(dask: Any) -
         assert all(ends[need] <= each.start + 0.001 for need in there.needs(each.name))
 
 
-def test_a_chain_is_one_piece_and_is_still_reported_job_by_job(dask: Any) -> None:
+def test_a_chain_is_one_piece_and_is_still_reported_job_by_job(cluster: Any) -> None:
     """A hop costs milliseconds, so ten jobs in a line go to a worker together."""
 
     def more(**needed: int) -> int:
         return 1 + sum(needed.values())
 
     jobs = [job(more, name=f"n{i}", needs={"a": f"n{i - 1}"} if i else {}) for i in range(10)]
-    run = JobManager(jobs).execute(backend=dask)
+    run = JobManager(jobs).execute(backend=cluster)
     assert len(run._far.pieces) == 1
     assert run["n3"] == 4
     assert run["n9"] == 10
@@ -61,7 +61,7 @@ def test_a_chain_is_one_piece_and_is_still_reported_job_by_job(dask: Any) -> Non
     assert all(each.thread.startswith("worker ") for each in records)
 
 
-def test_only_names_the_outputs_and_the_rest_is_not_kept(dask: Any) -> None:
+def test_only_names_the_outputs_and_the_rest_is_not_kept(cluster: Any) -> None:
     """What nobody asked for can be forgotten as soon as it has been used."""
 
     @job
@@ -72,7 +72,7 @@ def test_only_names_the_outputs_and_the_rest_is_not_kept(dask: Any) -> None:
     def second(*, first: int) -> int:
         return first + 1
 
-    run = JobManager([first, second]).execute(only=["second"], backend=dask)
+    run = JobManager([first, second]).execute(only=["second"], backend=cluster)
     assert run["second"] == 2
     assert run.results == {"second": 2}
     with pytest.raises(NoResult, match="write: only="):
@@ -149,7 +149,7 @@ def page_of(rows: list[int]) -> Any:
 
 
 @pytest.mark.parametrize("size", [3, 200_000])
-def test_the_param_arrives_and_a_write_to_it_is_an_error(dask: Any, size: int) -> None:
+def test_the_param_arrives_and_a_write_to_it_is_an_error(cluster: Any, size: int) -> None:
     """A small one goes along, a large one is scattered once; both are copies to be read."""
 
     @job
@@ -161,12 +161,12 @@ def test_the_param_arrives_and_a_write_to_it_is_an_error(dask: Any, size: int) -
         page.total = 1
 
     rows = list(range(size))
-    assert JobManager([read]).execute(param=page_of(rows), backend=dask)["read"] == sum(rows)
+    assert JobManager([read]).execute(param=page_of(rows), backend=cluster)["read"] == sum(rows)
     with pytest.raises(ParamIsCopy, match="return the value instead"):
-        JobManager([write]).execute(param=page_of(rows), backend=dask)
+        JobManager([write]).execute(param=page_of(rows), backend=cluster)
 
 
-def test_values_of_the_context_and_its_deadline_arrive(dask: Any) -> None:
+def test_values_of_the_context_and_its_deadline_arrive(cluster: Any) -> None:
     """Seconds left, corrected for the time on the way."""
 
     @job
@@ -176,7 +176,7 @@ def test_values_of_the_context_and_its_deadline_arrive(dask: Any) -> None:
         return ctx.value("user"), ctx.remaining(), current_context() is ctx
 
     with Context(timeout=50, values={"user": 7}) as ctx:
-        user, left, is_current = JobManager([look]).execute(ctx, backend=dask)["look"]
+        user, left, is_current = JobManager([look]).execute(ctx, backend=cluster)["look"]
     assert user == 7
     assert is_current
     assert left is not None
@@ -231,7 +231,7 @@ def test_async_jobs_run_on_the_workers_own_loop(dask: Any) -> None:
     assert JobManager([first, second, third]).execute(backend=dask)["third"] is True
 
 
-def test_aexecute_takes_the_same_backend(dask: Any) -> None:
+def test_aexecute_takes_the_same_backend(cluster: Any) -> None:
     """The loop goes on meanwhile."""
     import asyncio
 
@@ -245,7 +245,7 @@ def test_aexecute_takes_the_same_backend(dask: Any) -> None:
                 ticks += 1
 
         ticking = asyncio.create_task(tick())
-        run = await JobManager([job(lambda: 5, name="five")]).aexecute(backend=dask)
+        run = await JobManager([job(lambda: 5, name="five")]).aexecute(backend=cluster)
         ticking.cancel()
         assert ticks
         return run
@@ -253,7 +253,7 @@ def test_aexecute_takes_the_same_backend(dask: Any) -> None:
     assert asyncio.run(main())["five"] == 5
 
 
-def test_a_run_is_seen_live(dask: Any, signals: Any, on_start: Any) -> None:
+def test_a_run_is_seen_live(cluster: Any, signals: Any, on_start: Any) -> None:
     """The driver hears of a job's start while it runs: else this would wait for ever."""
 
     @job
@@ -262,12 +262,12 @@ def test_a_run_is_seen_live(dask: Any, signals: Any, on_start: Any) -> None:
         return 1
 
     watcher = on_start("waits", lambda: signals.set("seen"))
-    run = JobManager([waits], observers=[watcher]).execute(backend=dask)
+    run = JobManager([waits], observers=[watcher]).execute(backend=cluster)
     assert run["waits"] == 1
     assert watcher.told == ["waits"]
 
 
-def test_policies_of_a_job_are_kept_on_the_worker(dask: Any, signals: Any) -> None:
+def test_policies_of_a_job_are_kept_on_the_worker(cluster: Any, signals: Any) -> None:
     """Retries, fallbacks, timeouts and ``when`` are the same as here, in the report too."""
 
     @job(retry=gofer.Retry(3, on=ValueError, wait_initial=0.001))
@@ -294,7 +294,7 @@ def test_policies_of_a_job_are_kept_on_the_worker(dask: Any, signals: Any) -> No
     def after(*, skipped: int | None, again: int) -> tuple[int | None, int]:
         return skipped, again
 
-    run = JobManager([again, falls, slow, skipped, after]).execute(backend=dask)
+    run = JobManager([again, falls, slow, skipped, after]).execute(backend=cluster)
     assert run.results == {
         "again": 3,
         "falls": "KeyError",
@@ -310,7 +310,7 @@ def test_policies_of_a_job_are_kept_on_the_worker(dask: Any, signals: Any) -> No
     assert run.record("skipped").state == "skipped"
 
 
-def test_a_job_in_a_process_is_one_on_its_worker(dask: Any) -> None:
+def test_a_job_in_a_process_is_one_on_its_worker(cluster: Any) -> None:
     """``backend="process"`` means the same there."""
     import os
 
@@ -320,18 +320,18 @@ def test_a_job_in_a_process_is_one_on_its_worker(dask: Any) -> None:
         return os.getpid(), os.getppid()
 
     jobs = [job(pids, name="inner", backend="process"), job(pids, name="outer")]
-    run = JobManager(jobs).execute(backend=dask)
+    run = JobManager(jobs).execute(backend=cluster)
     assert os.getpid() not in (run["inner"][0], run["outer"][0])
     assert run["inner"][0] != run["outer"][0]
 
 
-def test_a_manager_is_one_job_on_a_cluster(dask: Any) -> None:
+def test_a_manager_is_one_job_on_a_cluster(cluster: Any) -> None:
     """It runs on one worker, in its threads, and its result is a run."""
     inner = JobManager([job(lambda: 4, name="four")], name="inner", limits={"db": 2})
-    assert JobManager([inner]).execute(backend=dask)["inner"]["four"] == 4
+    assert JobManager([inner]).execute(backend=cluster)["inner"]["four"] == 4
 
 
-def test_a_limit_is_never_exceeded(dask: Any) -> None:
+def test_a_limit_is_never_exceeded(cluster: Any) -> None:
     """No more than so many jobs overlap in time."""
 
     def work() -> None:
@@ -340,7 +340,7 @@ def test_a_limit_is_never_exceeded(dask: Any) -> None:
         time.sleep(0.01)
 
     manager = JobManager([job(work, name=f"n{i}") for i in range(20)], limit=1)
-    records = sorted(manager.execute(backend=dask).records, key=lambda each: each.start)
+    records = sorted(manager.execute(backend=cluster).records, key=lambda each: each.start)
     for one, other in itertools.pairwise(records):
         assert one.end <= other.start + 0.001
 
@@ -367,19 +367,19 @@ def test_resources_and_priorities_reach_the_cluster(dask: Any) -> None:
     assert all(int(name[1:]) % 2 == 0 for name in late)
 
 
-def test_what_cannot_be_kept_on_many_machines_is_refused_before_anything_runs(dask: Any) -> None:
+def test_what_cannot_be_kept_on_many_machines_is_refused_before_anything_runs(cluster: Any) -> None:
     """The message says which job, and what to write instead."""
     here = JobManager([job(print, name="here", backend="thread")])
     with pytest.raises(BackendError, match="job 'here' wants to run on 'thread', but its graph"):
-        here.execute(backend=dask)
+        here.execute(backend=cluster)
     limited = JobManager([job(print, name="asks", limit="db")], limits={"db": 1})
     with pytest.raises(BackendError, match="write: resources="):
-        limited.execute(backend=dask)
+        limited.execute(backend=cluster)
     with pytest.raises(BackendError, match="takes with a whole graph only"):
-        JobManager([job(print, name="alone", retry=2, backend=dask)])
+        JobManager([job(print, name="alone", retry=2, backend=cluster)])
 
 
-def test_what_does_not_travel_is_named(dask: Any) -> None:
+def test_what_does_not_travel_is_named(cluster: Any) -> None:
     """A function before anything runs, a result as the error of its job."""
     import threading
 
@@ -396,8 +396,8 @@ def test_what_does_not_travel_is_named(dask: Any) -> None:
         return threading.Lock()
 
     with pytest.raises(NotPicklable, match=r"job 'held' .* its function, its variable 'lock'"):
-        JobManager([held]).execute(backend=dask)
-    run = JobManager([gives]).execute(backend=dask, check=False)
+        JobManager([held]).execute(backend=cluster)
+    run = JobManager([gives]).execute(backend=cluster, check=False)
     with pytest.raises(NotPicklable, match=r"job 'gives' .* its result"):
         run.check()
 

@@ -62,6 +62,7 @@ if TYPE_CHECKING:
             """Note that the run is over; its results may still be asked for."""
 
 
+_LEAVES = frozenset({"timeout", "hedge"})  # policies that may leave a plain function behind
 _LOOK = 1.0  # seconds between two looks at whether the cluster is still there
 _AGAIN = 0.2  # seconds between two looks at what has not ended after a stop
 _GONE = 25  # how many of these the cluster may not answer
@@ -191,9 +192,8 @@ class Whole:
         if job.policy is None and job.when is None and backend is None:
             return None
         given = {} if job.policy is None else job.policy.given
-        if self.engine.ends_workers and not is_async(job.fn):
-            if not {"timeout", "hedge"}.isdisjoint(given):
-                given = {**given, "abandon": True}
+        if self.engine.ends_workers and not (is_async(job.fn) or _LEAVES.isdisjoint(given)):
+            given = {**given, "abandon": True}
         make = partial(self.program.manager, recover=self.program.recover)
         return far_pickle(job.name, "its policies", (make, given, job.when, backend))
 

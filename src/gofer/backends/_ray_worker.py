@@ -68,9 +68,7 @@ def item(results: list[Any], place: int) -> Any:
     return results[place]
 
 
-def _beside(
-    site: Site, waits: bool, write: Callable[[], object], do: Any, *given: Any
-) -> Any:
+def _beside(site: Site, waits: bool, write: Callable[[], object], do: Any, *given: Any) -> Any:
     """Do something beside this thread; when Ray cancels the call, cancel the jobs of its run.
 
     Args:

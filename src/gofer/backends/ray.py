@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 _A_WHILE = 5.0  # seconds after which the cluster may have another size
 
+_SYSTEM = {"task_events_report_interval_ms": 100}  # so that it is soon known who was lost
+
 _item = ray.remote(_ray_worker.item)
 _starting = threading.Lock()
 
@@ -88,7 +90,7 @@ class RayBackend:
             if self.address is None:
                 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
                 options = {"address": "local", "include_dashboard": False, **options}
-                options.setdefault("_system_config", {"task_events_report_interval_ms": 100})
+                options.setdefault("_system_config", _SYSTEM)
             else:
                 options["address"] = self.address
             try:
@@ -232,8 +234,8 @@ def _refuse_the_impossible(whole: Whole) -> None:
     for piece in whole.pieces:
         for what, amount in whole.resources(piece).items():
             if amount > there.get(what, 0.0):
-                name = whole.program.plan.names[piece.jobs[0]]
+                name, most = whole.program.plan.names[piece.jobs[0]], there.get(what, 0.0)
                 raise BackendError(
-                    f"job {name!r} wants {amount:g} of {what!r}, and Ray has "
-                    f"{there.get(what, 0.0):g} of it; write: RayBackend(resources={{{what!r}: ...}})"
+                    f"job {name!r} wants {amount:g} of {what!r}, and Ray has {most:g} of it; "
+                    f"write: RayBackend(resources={{{what!r}: ...}})"
                 )

@@ -1,0 +1,18 @@
+"""Connects to a cluster at an address, and runs a job there."""
+
+from __future__ import annotations
+
+import sys
+
+from gofer import JobManager
+from gofer.backends import RayBackend
+
+
+def number() -> int:
+    """Do little."""
+    return 20
+
+
+if __name__ == "__main__":
+    with RayBackend(sys.argv[1]) as backend:
+        print(JobManager([number]).execute(backend=backend)["number"])
