@@ -13,7 +13,11 @@ PYTEST = $(BIN)/python -m pytest $(ARGS)
 MEASURED = $(BIN)/coverage erase && $(BIN)/coverage run -m pytest -m "not slow" $(ARGS)
 
 .DEFAULT_GOAL := help
+<<<<<<< HEAD
 .PHONY: help demo test browser recipes check lint floors types docs coverage test-all fuzz soak faults bench bench-quick clean
+=======
+.PHONY: help demo test test-ray ray browser recipes check lint floors types docs coverage test-all fuzz bench bench-quick clean
+>>>>>>> 7309f0b (make test-ray, and the extra)
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -23,6 +27,12 @@ demo: .venv/.installed ## install Gofer into .venv and run an example
 
 test: .venv/.test ## run the tests (one of them: make test ARGS="-k cycle")
 	$(if $(MEASURE),$(MEASURED) && $(PYTEST) -m slow,$(PYTEST))
+
+ray: .venv/.ray ## add what the tests on Ray need; there are wheels of it for some Pythons only
+
+test-ray: .venv/.test ## run the tests on Ray; without it they skip
+	@$(MAKE) ray || echo "there is no Ray to be had for this Python" >&2
+	$(if $(MEASURE),$(BIN)/coverage run -m pytest -m "not slow" $(ARGS),$(PYTEST)) tests/cluster -k ray
 
 browser: .venv/.browser ## add what the tests in a browser need, besides the system's chromium
 
@@ -87,6 +97,6 @@ clean: ## remove .venv and everything else that was made
 	$(PIP) -e .
 	@touch $@
 
-.venv/.test .venv/.browser .venv/.recipes .venv/.check .venv/.docs .venv/.dev .venv/.fuzz .venv/.bench: .venv/.%: .venv/.made pyproject.toml
+.venv/.test .venv/.ray .venv/.browser .venv/.recipes .venv/.check .venv/.docs .venv/.dev .venv/.fuzz .venv/.bench: .venv/.%: .venv/.made pyproject.toml
 	$(PIP) -e '.[$*]'
 	@touch $@

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import time
 from pathlib import Path
 
@@ -40,5 +41,6 @@ if __name__ == "__main__":
     backend = RayBackend(num_cpus=1, object_store_memory=100 << 20)
     JobManager([die], fail_fast=False).execute(backend=backend, check=False)
     assert JobManager([number]).execute(backend=backend)["number"] == 20
-    print(*descendants(), flush=True)
+    sys.stdout.write(" ".join(map(str, descendants())) + "\n")
+    sys.stdout.flush()
     time.sleep(600)

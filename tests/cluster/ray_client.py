@@ -15,4 +15,5 @@ def number() -> int:
 
 if __name__ == "__main__":
     with RayBackend(sys.argv[1]) as backend:
-        print(JobManager([number]).execute(backend=backend)["number"])
+        run = JobManager([number]).execute(backend=backend)
+        sys.stdout.write(f"{run['number']}\n")

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from pathlib import Path
 
-import ray
 from ray.cluster_utils import Cluster
 from ray.experimental import get_object_locations
 
@@ -45,29 +43,26 @@ class OnStart(Observer):
 
 if __name__ == "__main__":
     options = {"num_cpus": 1, "object_store_memory": 100 << 20}
-    cluster = Cluster(
-        initialize_head=True, head_node_args={**options, "include_dashboard": False}
-    )
+    cluster = Cluster(initialize_head=True, head_node_args={**options, "include_dashboard": False})
     second = cluster.add_node(**options, resources={"second": 10})
     with RayBackend(cluster.address) as backend:
-        there = {"second": 1}
         first = job(make, resources={"second": 1})
 
         run = JobManager([first, job(number, after=["make"])]).execute(backend=backend)
-        found = get_object_locations(run._far.held.values)
-        assert [len(each["node_ids"]) for each in found.values()][0] == 1, found
-        print("after= moved nothing")
+        found = get_object_locations(run._far.held.values[:1])
+        assert [len(each["node_ids"]) for each in found.values()] == [1]
+        sys.stdout.write("after= moved nothing\n")
 
         later = JobManager([first]).execute(backend=backend)
         manager = JobManager([job(stand, resources={"second": 1})], observers=[OnStart()])
         failed = manager.execute(backend=backend, check=False)
         assert isinstance(failed.error, JobCrashed), failed.error
         assert " at " in failed.error.worker, failed.error
-        print("a job was lost with its machine")
+        sys.stdout.write("a job was lost with its machine\n")
 
         try:
             later["make"]
         except JobCrashed:
-            print("so was a result")
+            sys.stdout.write("so was a result\n")
         assert JobManager([number]).execute(backend=backend)["number"] == 20
     cluster.shutdown()

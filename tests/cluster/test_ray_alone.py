@@ -1,4 +1,4 @@
-"""Ray in processes of its own: how it starts and ends, who is let in, and machines that are lost."""
+"""Ray in processes of its own: how it starts and ends, who is let in, what a lost machine does."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from textwrap import dedent
 from typing import Any
 
 import pytest
@@ -36,7 +37,7 @@ def is_there(pid: int) -> bool:
 
 
 def test_a_cluster_of_our_own_says_nothing_and_ends_with_its_process_even_killed() -> None:
-    """Not a word on the terminal, though a worker dies; and no worker stays, nor who starts some."""
+    """Not a word on the terminal, though a worker dies; no worker stays, nor who starts them."""
     pytest.importorskip("ray", reason="needs Ray: pip install 'gofer[ray]'")
     with subprocess.Popen(
         [sys.executable, HERE / "ray_alone.py"],
@@ -85,18 +86,14 @@ def test_a_machine_that_is_lost_takes_its_jobs_and_results_with_it() -> None:
 
 def test_without_ray_the_error_says_what_to_install() -> None:
     """It is an extra; and importing Gofer loads nothing of it."""
-    code = "\n".join(
-        [
-            "import sys, gofer",
-            "assert 'ray' not in sys.modules",
-            "sys.modules['ray'] = None",
-            "try:",
-            "    from gofer.backends import RayBackend",
-            "except gofer.errors.BackendError as error:",
-            "    print(error)",
-        ]
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True
-    )
+    code = dedent("""
+        import sys, gofer
+        assert "ray" not in sys.modules
+        sys.modules["ray"] = None
+        try:
+            from gofer.backends import RayBackend
+        except gofer.errors.BackendError as error:
+            print(error)
+    """)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "the Ray backend needs Ray: pip install 'gofer[ray]'\n"

@@ -6,12 +6,13 @@ So jobs run in another thread, or on this worker's loop, and the main thread kee
 
 from __future__ import annotations
 
+import asyncio
 import pickle
 import threading
 
 import ray
 
-from gofer.backends import _answers, _ray_board, _ray_inside, _site, loop_backend
+from gofer.backends import _answers, _ray_board, _ray_inside, _site
 from gofer.backends._helpers import helpers
 from gofer.backends._pack import Pack
 
@@ -27,6 +28,7 @@ _FIRST, _LONGEST = 0.001, 0.05  # seconds between two looks whether Ray has canc
 
 _news: list[dict[str, Any]] = []  # of the piece that this worker does: it does one at a time
 _name: list[str] = []
+_loops: list[asyncio.AbstractEventLoop] = []
 _packs: dict[bytes, Pack] = {}
 
 
@@ -92,7 +94,7 @@ def _beside(site: Site, waits: bool, write: Callable[[], object], do: Any, *give
         gate.release()
 
     if waits:
-        loop = loop_backend().background_loop()
+        loop = _own_loop()
         loop.call_soon_threadsafe(lambda: tasks.append(loop.create_task(wait())))
     else:
         helpers.lend("Ray", call)
@@ -130,6 +132,14 @@ def _left_something(errand: Errand) -> bool:
             if kind == "ended" and facts[-2] is not None and facts[-2][-1] is not None:
                 return True
     return False
+
+
+def _own_loop() -> asyncio.AbstractEventLoop:
+    """Return this worker's loop, the same for all async jobs: what they hold stays usable."""
+    if not _loops:
+        _loops.append(asyncio.new_event_loop())
+        helpers.lend("Ray", _loops[0].run_forever)
+    return _loops[0]
 
 
 def _opened(pack: Any) -> Pack:
