@@ -13,11 +13,7 @@ PYTEST = $(BIN)/python -m pytest $(ARGS)
 MEASURED = $(BIN)/coverage erase && $(BIN)/coverage run -m pytest -m "not slow" $(ARGS)
 
 .DEFAULT_GOAL := help
-<<<<<<< HEAD
-.PHONY: help demo test browser recipes check lint floors types docs coverage test-all fuzz soak faults bench bench-quick clean
-=======
-.PHONY: help demo test test-ray ray browser recipes check lint floors types docs coverage test-all fuzz bench bench-quick clean
->>>>>>> 7309f0b (make test-ray, and the extra)
+.PHONY: help demo test test-ray ray browser recipes check lint floors types docs coverage test-all fuzz soak faults bench bench-quick clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
