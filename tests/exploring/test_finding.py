@@ -50,6 +50,14 @@ def test_a_lost_update_is_found(jobs: list[Any]) -> None:
     assert found.switches == 1
 
 
+def test_a_pair_that_races_is_turned_first() -> None:
+    """Among many jobs that share nothing, the third run holds the one until the other has been."""
+    quiet = [job(lambda ctx, order, n=n: order.rows[n], name=f"j{n}") for n in range(12)]
+    made = JobManager([*quiet[:6], add, *quiet[6:], fee])
+    result = explore(made, lambda: SimpleNamespace(total=0, rows=[0] * 12))
+    assert (result.runs, result.found is not None) == (3, True)
+
+
 def test_a_lost_update_on_the_loop_is_found() -> None:
     """Both read before either writes, because both wait in between."""
     other = job(late_fee.fn, name="other_fee")

@@ -278,6 +278,7 @@ class _Search:
         if self._subject.program is None:
             return []
         detector = RaceDetector(self._subject.target)
+        detector._program = self._subject.program
         detector._records.append(trial.record)
         return [(*race.jobs, race.path) for race in detector.races]
 
