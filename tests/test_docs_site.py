@@ -82,4 +82,5 @@ def test_every_public_name_is_in_the_reference() -> None:
         assert f".. automodule:: {whole}\n   :members:\n" in pages
 
     public = {name for name in gofer.__all__ if not hasattr(gofer.errors, name)}
-    assert entries == public | set(observers.__all__)
+    # Ray is too large to be installed for its one entry, which the page writes by hand.
+    assert entries == public | set(observers.__all__) | {"DaskBackend", "ProcessBackend"}
