@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import tracemalloc
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -14,7 +16,16 @@ from .modes import Mode
 
 COUNT = 100_000
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+
+
+@pytest.fixture(autouse=True)
+def nobody_listens() -> Iterator[None]:
+    """Keep the warnings from pytest's handler: jobs that wait for its lock want more threads."""
+    logger = logging.getLogger("gofer")
+    logger.propagate = False
+    yield
+    logger.propagate = True
 
 
 def nothing() -> None:
@@ -61,12 +72,15 @@ def test_a_hundred_thousand_jobs_run(name: str, shape: str) -> None:
 
     run = mode.execute(manager, None, "fail", check=False)
     assert type(run.error) is ValueError
-    assert "; not started: 1, 2, 3, 4, 5 and 99,994 more" in run.error.__notes__[0]
+    if shape in ("chain", "fan out"):  # else others may have gone first, being known to take long
+        assert "; not started: 1, 2, 3, 4, 5 and 99,994 more" in run.error.__notes__[0]
     assert len(run.error.__notes__[0]) < 200
 
 
-def test_a_hundred_thousand_failures_are_one_group_of_them(mode: Mode) -> None:
+@pytest.mark.parametrize("name", ["threads", "loop"])
+def test_a_hundred_thousand_failures_are_one_group_of_them(name: str) -> None:
     """In the order of the jobs, each with its own note; printing the run stays short."""
+    mode = Mode(name)
     manager = JobManager(shaped(mode, "none", fails, COUNT), fail_fast=False)
     with pytest.raises(ExceptionGroup) as caught:
         mode.execute(manager)
