@@ -1,4 +1,4 @@
-"""What pytest must not import: rooms of engines that are not installed here."""
+"""What pytest must not import: files that need an engine which is not installed here."""
 
 from __future__ import annotations
 
@@ -6,17 +6,18 @@ from importlib.util import find_spec
 from pathlib import Path
 
 HERE = Path(__file__).parent
+BACKENDS = "src/gofer/backends"
 
-ROOMS = {
-    "distributed": ["dask.py", "_dask_plugin.py"],
-    "ray": ["ray.py", "_ray_*.py"],
+NEEDS = {
+    "distributed": [f"{BACKENDS}/dask.py", f"{BACKENDS}/_dask_*.py"],
+    "ray": [f"{BACKENDS}/ray.py", f"{BACKENDS}/_ray_*.py", "tests/cluster/ray_*.py"],
 }
-"""Package -> the modules of ``gofer.backends`` that import it."""
+"""Package -> the files that import it."""
 
 collect_ignore = [
     str(found.relative_to(HERE))
-    for package, patterns in ROOMS.items()
+    for package, patterns in NEEDS.items()
     if find_spec(package) is None
     for pattern in patterns
-    for found in (HERE / "src" / "gofer" / "backends").glob(pattern)
+    for found in HERE.glob(pattern)
 ]
