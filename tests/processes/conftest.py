@@ -42,7 +42,7 @@ def warmed(backend: ProcessBackend, tmp_path: Path) -> ProcessBackend:
 
 
 def _shared(start: str) -> Iterator[ProcessBackend]:
-    backend = ProcessBackend(2, start=start, grace=0.3)
+    backend = ProcessBackend(2, start=start, grace=1.0)
     yield backend
     backend.close()
 
@@ -68,7 +68,7 @@ def backend(request: pytest.FixtureRequest) -> ProcessBackend:
 @pytest.fixture
 def one(request: pytest.FixtureRequest) -> Iterator[ProcessBackend]:
     """A pool of its own for a test, with one worker."""
-    backend = ProcessBackend(1, grace=0.3)
+    backend = ProcessBackend(1, grace=1.0)
     yield backend
     backend.close()
 

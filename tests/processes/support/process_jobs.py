@@ -275,8 +275,8 @@ def fail_once(*, folder: str, error: Any) -> str:
 
 def wait(ctx: gofer.Context, param: str) -> None:
     """Note that it runs; wait until it is cancelled; note that too."""
-    mark(param, "began", str(os.getpid()))
     try:
+        mark(param, "began", str(os.getpid()))
         ctx.sleep(60)
     finally:
         mark(param, "cleaned", repr(ctx.cause))
@@ -284,8 +284,8 @@ def wait(ctx: gofer.Context, param: str) -> None:
 
 def spin(folder: str) -> None:
     """Never look whether it is cancelled; note that ``finally`` was reached."""
-    mark(folder, "began", str(os.getpid()))
     try:
+        mark(folder, "began", str(os.getpid()))
         while True:
             time.sleep(0.005)
     finally:
@@ -294,8 +294,8 @@ def spin(folder: str) -> None:
 
 async def awaits(folder: str) -> None:
     """Await for ever; note that ``finally`` was reached."""
-    mark(folder, "began", str(os.getpid()))
     try:
+        mark(folder, "began", str(os.getpid()))
         await asyncio.sleep(60)
     finally:
         mark(folder, "cleaned", "")
