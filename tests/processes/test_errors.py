@@ -7,6 +7,7 @@ import traceback
 from pathlib import Path
 from typing import Any
 
+import pages
 import process_jobs as jobs
 import pytest
 
@@ -93,9 +94,9 @@ def test_an_error_at_any_step_fails_exactly_that_job(
 
 def test_a_param_that_does_not_pickle_fails_the_job_that_takes_it(one: Any) -> None:
     """The message says which part of it; jobs that do not take it run."""
-    param = jobs.Page()
+    param = pages.Page()
     param.names = {"client": jobs.holder_of_a_lock()}  # type: ignore[dict-item]
-    manager = JobManager([job(jobs.read), job(jobs.pid)], fail_fast=False)
+    manager = JobManager([job(pages.read), job(jobs.pid)], fail_fast=False)
     run = manager.execute(None, param, backend=one, check=False)
 
     error = run.record("read").error
@@ -260,7 +261,7 @@ def test_without_fail_fast_all_runs_that_does_not_depend_on_the_failed(one: Any)
 def test_a_swallowed_refusal_is_told_nevertheless(one: Any) -> None:
     """``ParamIsCopy`` is an ``AttributeError``, and may be swallowed; it is never a silent loss."""
     with pytest.raises(ParamIsCopy):
-        JobManager([job(jobs.swallow_refusal)]).execute(None, jobs.Page(), backend=one)
+        JobManager([job(pages.swallow_refusal)]).execute(None, pages.Page(), backend=one)
 
 
 def test_a_job_whose_name_is_of_a_class_of_its_own_runs(one: Any) -> None:

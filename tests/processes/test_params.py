@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pages
 import process_jobs as jobs
 import pytest
 
@@ -19,20 +20,20 @@ def execute(backend: Any, fn: Any, param: Any) -> Any:
 @pytest.mark.parametrize(
     ("fn", "make", "path"),
     [
-        (jobs.set_total, jobs.Page, "param.total"),
-        (jobs.swallow_refusal, jobs.Page, "param.total"),
-        (jobs.delete_total, jobs.Page, "param.total"),
-        (jobs.append_row, jobs.Page, "param.rows"),
-        (jobs.set_key, lambda: {"a": 1, "b": 2}, "param['a']"),
-        (jobs.set_key, dict, "param['a']"),
-        (jobs.set_total, jobs.Slots, "param.total"),
-        (jobs.append_row, jobs.Slots, "param.rows"),
-        (jobs.set_total, jobs.DataPage, "param.total"),
-        (jobs.append_row, jobs.DataPage, "param.rows"),
-        (jobs.append_row, jobs.FrozenPage, "param.rows"),
-        (jobs.set_total, jobs.SlotsPage, "param.total"),
-        (jobs.append_row, jobs.SlotsPage, "param.rows"),
-        (jobs.append_to_list, lambda: [1], "param"),
+        (pages.set_total, pages.Page, "param.total"),
+        (pages.swallow_refusal, pages.Page, "param.total"),
+        (pages.delete_total, pages.Page, "param.total"),
+        (pages.append_row, pages.Page, "param.rows"),
+        (pages.set_key, lambda: {"a": 1, "b": 2}, "param['a']"),
+        (pages.set_key, dict, "param['a']"),
+        (pages.set_total, pages.Slots, "param.total"),
+        (pages.append_row, pages.Slots, "param.rows"),
+        (pages.set_total, pages.DataPage, "param.total"),
+        (pages.append_row, pages.DataPage, "param.rows"),
+        (pages.append_row, pages.FrozenPage, "param.rows"),
+        (pages.set_total, pages.SlotsPage, "param.total"),
+        (pages.append_row, pages.SlotsPage, "param.rows"),
+        (pages.append_to_list, lambda: [1], "param"),
     ],
 )
 def test_a_write_to_the_param_is_an_error(one: Any, fn: Any, make: Any, path: str) -> None:
@@ -47,9 +48,9 @@ def test_a_write_to_the_param_is_an_error(one: Any, fn: Any, make: Any, path: st
 def test_a_write_to_a_pydantic_model_is_an_error(one: Any) -> None:
     """Attributes and what is in them."""
     pytest.importorskip("pydantic", reason="pip install pydantic")
-    model = jobs.pydantic_page()
-    assert execute(one, jobs.read, model)[1:] == (1, [1])
-    for fn, path in ((jobs.set_total, "param.total"), (jobs.append_row, "param.rows")):
+    model = pages.pydantic_page()
+    assert execute(one, pages.read, model)[1:] == (1, [1])
+    for fn, path in ((pages.set_total, "param.total"), (pages.append_row, "param.rows")):
         with pytest.raises(ParamIsCopy) as caught:
             execute(one, fn, model)
         assert caught.value.path == path
@@ -57,12 +58,12 @@ def test_a_write_to_a_pydantic_model_is_an_error(one: Any) -> None:
 
 def test_after_a_write_the_next_job_gets_the_param_as_it_was(one: Any) -> None:
     """The copy that was written to is thrown away, also where the job failed for another reason."""
-    page = jobs.Page()
-    writes = [job(jobs.append_and_fail, name="fails"), job(jobs.append_row, name="writes")]
-    run = JobManager([*writes, job(jobs.read, after=["fails"])], fail_fast=False).execute(
+    page = pages.Page()
+    writes = [job(pages.append_and_fail, name="fails"), job(pages.append_row, name="writes")]
+    run = JobManager([*writes, job(pages.read, after=["fails"])], fail_fast=False).execute(
         None, page, backend=one, check=False
     )
-    run_2 = JobManager([job(jobs.read)]).execute(None, page, backend=one)
+    run_2 = JobManager([job(pages.read)]).execute(None, page, backend=one)
 
     assert isinstance(run.record("fails").error, ValueError)  # its own error, not ours
     assert isinstance(run.record("writes").error, ParamIsCopy)
@@ -71,25 +72,25 @@ def test_after_a_write_the_next_job_gets_the_param_as_it_was(one: Any) -> None:
 
 def test_reading_the_param_is_no_write_to_it(one: Any) -> None:
     """A ``cached_property`` may be computed, as often as jobs like."""
-    manager = JobManager([job(jobs.read, name=str(i)) for i in range(5)])
-    run = manager.execute(None, jobs.Page(), backend=one)
+    manager = JobManager([job(pages.read, name=str(i)) for i in range(5)])
+    run = manager.execute(None, pages.Page(), backend=one)
 
     assert [run[str(i)] for i in range(5)] == [(7, 1, [1])] * 5
 
 
 def test_copies_that_a_job_makes_of_the_param_are_its_own(one: Any) -> None:
     """``copy``, ``deepcopy``, ``dataclasses.replace``, and new objects of its class are written."""
-    assert execute(one, jobs.copy_and_write, jobs.Page()) == (5, [1, 6], 5, 1)
-    assert execute(one, jobs.replace_total, jobs.DataPage()) == (5, 1)
-    assert execute(one, jobs.replace_total, jobs.FrozenPage()) == (5, 1)
+    assert execute(one, pages.copy_and_write, pages.Page()) == (5, [1, 6], 5, 1)
+    assert execute(one, pages.replace_total, pages.DataPage()) == (5, 1)
+    assert execute(one, pages.replace_total, pages.FrozenPage()) == (5, 1)
 
 
 def test_the_param_can_be_pickled_and_returned_by_a_job(one: Any) -> None:
     """It is of its own class for pickle, so it may travel on from a worker, or back."""
-    assert execute(one, jobs.send_on, jobs.Page()) == 1
-    came = execute(one, jobs.give_param, jobs.DataPage())
-    assert came == jobs.DataPage()
-    assert type(came) is jobs.DataPage
+    assert execute(one, pages.send_on, pages.Page()) == 1
+    came = execute(one, pages.give_param, pages.DataPage())
+    assert came == pages.DataPage()
+    assert type(came) is pages.DataPage
     came.total = 3  # it can be written here
 
 
@@ -100,11 +101,11 @@ def test_a_job_sees_what_others_wrote_to_the_param_before_it_started(one: Any) -
         param.total += 1
         param.rows.append(param.total)
 
-    chain = [job(jobs.read, name="read0")]
+    chain = [job(pages.read, name="read0")]
     for i in range(1, 4):
         chain.append(job(write, name=f"write{i}", after=[f"read{i - 1}"], backend="threads"))
-        chain.append(job(jobs.read, name=f"read{i}", after=[f"write{i}"]))
-    page = jobs.Page()
+        chain.append(job(pages.read, name=f"read{i}", after=[f"write{i}"]))
+    page = pages.Page()
     run = JobManager(chain).execute(None, page, backend=one)
 
     assert [run[f"read{i}"][1:] for i in range(4)] == [
@@ -131,11 +132,11 @@ def test_a_large_buffer_in_the_param_is_not_stale(one: Any) -> None:
 def test_a_param_that_cannot_be_guarded_is_compared(one: Any) -> None:
     """A class that refuses subclasses still has its writes found, when the job has ended."""
     with pytest.raises(ParamIsCopy) as caught:
-        execute(one, jobs.set_total, jobs.Final())
+        execute(one, pages.set_total, pages.Final())
     assert caught.value.path == "param.total"
 
 
 def test_none_and_plain_values_travel_as_params(one: Any) -> None:
     """They cannot be written to."""
     for param in (None, 7, "text", b"bytes", (1, 2), 1.5, frozenset({1})):
-        assert execute(one, jobs.give_param, param) == param
+        assert execute(one, pages.give_param, param) == param

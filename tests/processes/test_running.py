@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import pages
 import process_jobs as jobs
 import pytest
 
@@ -191,8 +192,8 @@ def test_a_breaker_opens_for_crashes(one: Any) -> None:
 def test_when_decides_here_whether_a_process_job_runs(one: Any) -> None:
     """The predicate gets the param itself, in this process."""
     seen = []
-    skipped = job(jobs.read, when=lambda ctx, page: seen.append(page) or page.total > 1)
-    page = jobs.Page()
+    skipped = job(pages.read, when=lambda ctx, page: seen.append(page) or page.total > 1)
+    page = pages.Page()
     run = JobManager([skipped]).execute(None, page, backend=one)
     assert run.record("read").state == "skipped"
     assert seen == [page]
