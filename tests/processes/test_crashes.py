@@ -7,6 +7,7 @@ from typing import Any
 
 import process_jobs as jobs
 import pytest
+import stopping_jobs
 
 from gofer import Group, JobManager, Retry, job
 from gofer.errors import JobCrashed
@@ -108,7 +109,7 @@ def test_a_worker_that_dies_in_front_of_a_grandchild_is_noticed(
 
     with pytest.raises(JobCrashed) as caught:
         with Group(backend=backend) as group:
-            group.go(jobs.dies_with_child, str(tmp_path))
+            group.go(stopping_jobs.dies_with_child, str(tmp_path))
     os.kill(int((tmp_path / "child").read_text()), signal.SIGKILL)
 
     assert caught.value.exitcode == 3

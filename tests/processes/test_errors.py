@@ -10,6 +10,7 @@ from typing import Any
 import pages
 import process_jobs as jobs
 import pytest
+import stopping_jobs
 
 from gofer import Group, JobManager, JobPanic, Retry, job
 from gofer.errors import NotPicklable, ParamIsCopy, RemoteError
@@ -227,7 +228,7 @@ def test_fail_fast_stops_what_runs_and_starts_nothing_more(backend: Any, tmp_pat
     manager = JobManager(
         [
             job(lambda: str(tmp_path), name="folder", backend="threads"),
-            job(jobs.wait, after=["folder"]),
+            job(stopping_jobs.wait, after=["folder"]),
             fails,
             job(jobs.pid, name="later", after=["fails_when_it_began"]),
         ]

@@ -13,6 +13,7 @@ from typing import Any
 
 import process_jobs as jobs
 import pytest
+import stopping_jobs
 
 import gofer
 from gofer import Context, Group, JobManager, Observer, job
@@ -28,7 +29,9 @@ def test_as_many_jobs_run_at_once_as_there_are_workers(warmed: Any, tmp_path: Pa
 
 def test_nested_runs_never_deadlock(one: Any) -> None:
     """Promise 5: with one worker, four deep; a run in a worker has its own threads and workers."""
-    run = JobManager([job(lambda: jobs.dive(3), name="dive")], limit=1).execute(backend=one)
+    run = JobManager([job(lambda: stopping_jobs.dive(3), name="dive")], limit=1).execute(
+        backend=one
+    )
     assert run["dive"] == [3, 2, 1, 0]
 
     def from_here() -> int:
@@ -47,7 +50,7 @@ def test_nothing_outlives_the_call(warmed: Any, tmp_path: Path) -> None:
             JobManager(
                 [
                     job(lambda folder=folder: str(folder), name="folder", backend="threads"),
-                    job(jobs.spin, needs={"folder": "folder"}),
+                    job(stopping_jobs.spin, needs={"folder": "folder"}),
                     job(jobs.fails_when_it_began, needs={"folder": "folder"}),
                 ]
             ).execute(backend=warmed)
@@ -60,7 +63,7 @@ def test_the_first_failure_wins(warmed: Any) -> None:
         [
             job(lambda: jobs.raises(LookupError, "a"), name="a"),
             job(lambda: jobs.raises(LookupError, "b"), name="b"),
-            job(jobs.waits),
+            job(stopping_jobs.waits),
         ]
     )
     for _ in range(200):

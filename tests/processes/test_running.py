@@ -14,6 +14,7 @@ from typing import Any
 import pages
 import process_jobs as jobs
 import pytest
+import stopping_jobs
 
 import gofer
 from gofer import (
@@ -123,7 +124,7 @@ def test_map_is_lazy_ordered_and_batched(backend: Any) -> None:
 def test_map_that_is_left_early_ends_its_jobs(warmed: Any, tmp_path: Path) -> None:
     """Before the statement after the loop."""
     for result in gofer.map(
-        jobs.first_or_spin, [(str(tmp_path), i) for i in range(4)], backend=warmed, limit=2
+        stopping_jobs.first_or_spin, [(str(tmp_path), i) for i in range(4)], backend=warmed, limit=2
     ):
         assert result == 0
         assert jobs.wait_for(str(tmp_path), "began")
