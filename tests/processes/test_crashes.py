@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import failing_jobs as failing
 import process_jobs as jobs
 import pytest
-import stopping_jobs
+import stopping_jobs as stopping
 
 from gofer import Group, JobManager, Retry, job
 from gofer.errors import JobCrashed
@@ -76,7 +77,7 @@ def test_a_crash_is_retried_as_the_job_says(backend: Any, how: str, tmp_path: Pa
     """The retry applies, to another worker; the report has both attempts."""
     run = JobManager(
         [
-            job(jobs.fail_once, name="fails", retry=Retry(2, on=JobCrashed, wait_initial=0.0)),
+            job(failing.fail_once, name="fails", retry=Retry(2, on=JobCrashed, wait_initial=0.0)),
             job(lambda: str(tmp_path), name="folder", backend="threads"),
             job(lambda: how, name="error", backend="threads"),
         ]
@@ -109,7 +110,7 @@ def test_a_worker_that_dies_in_front_of_a_grandchild_is_noticed(
 
     with pytest.raises(JobCrashed) as caught:
         with Group(backend=backend) as group:
-            group.go(stopping_jobs.dies_with_child, str(tmp_path))
+            group.go(stopping.dies_with_child, str(tmp_path))
     os.kill(int((tmp_path / "child").read_text()), signal.SIGKILL)
 
     assert caught.value.exitcode == 3

@@ -7,10 +7,11 @@ import traceback
 from pathlib import Path
 from typing import Any
 
+import failing_jobs as failing
 import pages
 import process_jobs as jobs
 import pytest
-import stopping_jobs
+import stopping_jobs as stopping
 
 from gofer import Group, JobManager, JobPanic, Retry, job
 from gofer.errors import NotPicklable, ParamIsCopy, RemoteError
@@ -19,51 +20,51 @@ STEPS = {
     # step: function, argument, the error's type, what its text has
     "pickling an argument": (
         jobs.take,
-        lambda: {"rows": [jobs.BadlyPickled(ValueError("no"))]},
+        lambda: {"rows": [failing.BadlyPickled(ValueError("no"))]},
         NotPicklable,
         ["'take[3]'", "its argument 0['rows'][0]", "BadlyPickled", "ValueError: no"],
     ),
     "pickling an argument, with a panic": (
         jobs.take,
-        lambda: jobs.BadlyPickled(SystemExit(3)),
+        lambda: failing.BadlyPickled(SystemExit(3)),
         NotPicklable,
         ["'take[3]'", "its argument 0", "BadlyPickled", "SystemExit: 3"],
     ),
     "pickling the function": (
-        jobs.holder_of_a_lock().method,
+        failing.holder_of_a_lock().method,
         lambda: 1,
         NotPicklable,
         ["'method[3]'", "its function", "lock"],
     ),
-    "unpickling": (jobs.take, jobs.BadlyLoaded, ValueError, ["cannot be loaded"]),
-    "running": (jobs.raises, lambda: LookupError, LookupError, [""]),
+    "unpickling": (jobs.take, failing.BadlyLoaded, ValueError, ["cannot be loaded"]),
+    "running": (failing.raises, lambda: LookupError, LookupError, [""]),
     "pickling the result": (
-        jobs.give,
-        lambda: jobs.give_lock,
+        failing.give,
+        lambda: failing.give_lock,
         NotPicklable,
         ["'give[3]'", "its result['rows'][1]", "lock"],
     ),
     "pickling the result, with a panic": (
-        jobs.give,
-        lambda: jobs.make_badly_pickled,
+        failing.give,
+        lambda: failing.make_badly_pickled,
         NotPicklable,
         ["'give[3]'", "its result", "KeyboardInterrupt"],
     ),
     "pickling a result that is too deep": (
-        jobs.give,
-        lambda: jobs.make_deep,
+        failing.give,
+        lambda: failing.make_deep,
         NotPicklable,
         ["'give[3]'", "its result[0][0]", "ecursion"],
     ),
     "unpickling the result": (
-        jobs.give,
-        lambda: jobs.BadlyLoaded,
+        failing.give,
+        lambda: failing.BadlyLoaded,
         NotPicklable,
         ["'give[3]'", "its result", "ValueError: cannot be loaded"],
     ),
     "unpickling the result, with a panic": (
-        jobs.give,
-        lambda: jobs.PanicsWhenLoaded,
+        failing.give,
+        lambda: failing.PanicsWhenLoaded,
         NotPicklable,
         ["'give[3]'", "its result", "SystemExit"],
     ),
@@ -96,7 +97,7 @@ def test_an_error_at_any_step_fails_exactly_that_job(
 def test_a_param_that_does_not_pickle_fails_the_job_that_takes_it(one: Any) -> None:
     """The message says which part of it; jobs that do not take it run."""
     param = pages.Page()
-    param.names = {"client": jobs.holder_of_a_lock()}  # type: ignore[dict-item]
+    param.names = {"client": failing.holder_of_a_lock()}  # type: ignore[dict-item]
     manager = JobManager([job(pages.read), job(jobs.pid)], fail_fast=False)
     run = manager.execute(None, param, backend=one, check=False)
 
@@ -113,13 +114,13 @@ def test_a_param_that_does_not_pickle_fails_the_job_that_takes_it(one: Any) -> N
 def test_a_result_that_the_next_job_needs_may_be_of_the_parents_world_only(one: Any) -> None:
     """What a thread's job gives and a process's job needs is named as its argument."""
     manager = JobManager(
-        [job(jobs.give_lock, name="thing", backend="threads"), job(jobs.needs_thing)]
+        [job(failing.give_lock, name="thing", backend="threads"), job(failing.needs_thing)]
     )
     with pytest.raises(NotPicklable, match=r"its argument 'thing'\['rows'\]\[1\]"):
         manager.execute(backend=one)
 
 
-@pytest.mark.parametrize("fn", [jobs.raises, jobs.araises])
+@pytest.mark.parametrize("fn", [failing.raises, failing.araises])
 def test_an_exception_comes_back_as_itself(backend: Any, fn: Any) -> None:
     """Its type, its arguments and its traceback, down to the line; no frames of Gofer's."""
     with pytest.raises(KeyError) as caught:
@@ -131,14 +132,14 @@ def test_an_exception_comes_back_as_itself(backend: Any, fn: Any) -> None:
     assert lines[-1] == fn.__name__
     shown = "".join(traceback.format_exception(caught.value))
     assert "raise kind(*args)" in shown
-    assert shown.count("process_jobs.py") == 1
+    assert shown.count("failing_jobs.py") == 1
     assert "_child.py" not in shown
 
 
 def test_a_remote_traceback_is_shown_once(one: Any) -> None:
     """Cause and context come with it, each with its own lines, and nothing twice."""
     with pytest.raises(RuntimeError) as caught:
-        JobManager([job(jobs.raise_from)]).execute(backend=one)
+        JobManager([job(failing.raise_from)]).execute(backend=one)
 
     cause = caught.value.__cause__
     assert isinstance(cause, LookupError)
@@ -152,7 +153,7 @@ def test_a_remote_traceback_is_shown_once(one: Any) -> None:
 
 @pytest.mark.parametrize(
     ("kind", "args", "text"),
-    [(jobs.TwoArguments, ("one", "two"), "one and two"), (jobs.HoldsLock, (), "has a lock")],
+    [(failing.TwoArguments, ("one", "two"), "one and two"), (failing.HoldsLock, (), "has a lock")],
 )
 def test_an_exception_that_cannot_travel_keeps_name_text_and_traceback(
     backend: Any, kind: Any, args: Any, text: str
@@ -160,7 +161,7 @@ def test_an_exception_that_cannot_travel_keeps_name_text_and_traceback(
     """A ``RemoteError`` stands for it."""
     with pytest.raises(RemoteError) as caught:
         with Group(backend=backend) as group:
-            group.go(jobs.raises, kind, *args)
+            group.go(failing.raises, kind, *args)
 
     assert caught.value.kind == kind.__qualname__
     assert str(caught.value) == f"{kind.__qualname__}: {text}"
@@ -168,7 +169,7 @@ def test_an_exception_that_cannot_travel_keeps_name_text_and_traceback(
 
 
 @pytest.mark.parametrize("kind", [SystemExit, asyncio.CancelledError, GeneratorExit])
-@pytest.mark.parametrize("fn", [jobs.raises, jobs.araises])
+@pytest.mark.parametrize("fn", [failing.raises, failing.araises])
 def test_a_panic_is_the_jobs_and_ends_neither_the_worker_nor_the_program(
     one: Any, kind: Any, fn: Any
 ) -> None:
@@ -188,13 +189,13 @@ def test_a_panic_is_the_jobs_and_ends_neither_the_worker_nor_the_program(
 def test_a_stop_iteration_is_a_panic_too(one: Any, kind: Any) -> None:
     """As in a thread."""
     with pytest.raises(JobPanic) as caught:
-        JobManager([job(lambda: jobs.raises(kind), name="stops")]).execute(backend=one)
+        JobManager([job(lambda: failing.raises(kind), name="stops")]).execute(backend=one)
     assert type(caught.value.__cause__) is kind
 
 
 def test_a_keyboard_interrupt_of_a_job_stops_the_run(one: Any) -> None:
     """Without a signal: all is cancelled, then it comes out, also with ``check=False``."""
-    manager = JobManager([job(lambda: jobs.raises(KeyboardInterrupt), name="interrupts")])
+    manager = JobManager([job(lambda: failing.raises(KeyboardInterrupt), name="interrupts")])
     with pytest.raises(KeyboardInterrupt):
         manager.execute(backend=one, check=False)
 
@@ -203,7 +204,7 @@ def test_an_exception_group_of_a_job_is_one_failure(one: Any) -> None:
     """It is not flattened, ``except*`` works, and members that do not travel stand in for."""
     caught: list[Any] = []
     try:
-        JobManager([job(jobs.raise_group)]).execute(backend=one)
+        JobManager([job(failing.raise_group)]).execute(backend=one)
     except* ValueError as group:
         caught.append(group.exceptions)
     except* RemoteError as group:
@@ -224,11 +225,11 @@ def test_a_job_that_returns_a_coroutine_by_mistake_says_so(one: Any) -> None:
 
 def test_fail_fast_stops_what_runs_and_starts_nothing_more(backend: Any, tmp_path: Path) -> None:
     """The running job is cancelled, its ``finally`` runs; the later one never starts."""
-    fails = job(jobs.fails_when_it_began, needs={"folder": "folder"})
+    fails = job(failing.fails_when_it_began, needs={"folder": "folder"})
     manager = JobManager(
         [
             job(lambda: str(tmp_path), name="folder", backend="threads"),
-            job(stopping_jobs.wait, after=["folder"]),
+            job(stopping.wait, after=["folder"]),
             fails,
             job(jobs.pid, name="later", after=["fails_when_it_began"]),
         ]
@@ -245,7 +246,7 @@ def test_without_fail_fast_all_runs_that_does_not_depend_on_the_failed(one: Any)
     manager = JobManager(
         [
             job(lambda: jobs.die("exit 2"), name="dies"),
-            job(lambda: jobs.raises(ValueError), name="fails"),
+            job(lambda: failing.raises(ValueError), name="fails"),
             job(jobs.pid),
             job(jobs.apid, after=["fails"]),
         ],
@@ -280,7 +281,7 @@ def test_a_retry_tries_again_whatever_it_was(one: Any, how: Any, tmp_path: Path)
     """An error and a crash alike, without being asked to."""
     run = JobManager(
         [
-            job(jobs.fail_once, name="fails", retry=Retry(3, wait_initial=0.0)),
+            job(failing.fail_once, name="fails", retry=Retry(3, wait_initial=0.0)),
             job(lambda: str(tmp_path), name="folder", backend="threads"),
             job(lambda: how, name="error", backend="threads"),
         ]

@@ -6,6 +6,7 @@ import marshal
 import traceback
 from typing import Any
 
+import failing_jobs as failing
 import process_jobs as jobs
 import pytest
 
@@ -30,7 +31,7 @@ def raised(error: BaseException) -> BaseException:
 def test_chains_of_errors_keep_their_shape() -> None:
     """Cause, context, and whether the context is shown."""
     try:
-        jobs.raise_from()
+        failing.raise_from()
     except RuntimeError as error:
         far = there_and_back(error)
     assert isinstance(far.__cause__, LookupError)
@@ -69,7 +70,7 @@ def test_a_group_is_a_group_where_a_member_does_not_travel() -> None:
     """The others keep their types, their causes and their tracebacks."""
     one = raised(ValueError("one"))
     one.__cause__ = KeyError("why")
-    group = raised(ExceptionGroup("outer", [one, ExceptionGroup("in", [jobs.HoldsLock()])]))
+    group = raised(ExceptionGroup("outer", [one, ExceptionGroup("in", [failing.HoldsLock()])]))
     far = there_and_back(group)
     assert isinstance(far, ExceptionGroup)
     assert far.message == "outer"
@@ -142,7 +143,7 @@ def test_a_hostile_error_travels_or_is_stood_for(kind: Any) -> None:
 
 def test_notes_travel_also_with_a_stand_in() -> None:
     """Once."""
-    for error in (ValueError("one"), jobs.HoldsLock()):
+    for error in (ValueError("one"), failing.HoldsLock()):
         error.add_note("a note")
         assert there_and_back(error).__notes__ == ["a note"]
 

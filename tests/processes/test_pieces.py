@@ -9,6 +9,7 @@ import threading
 from collections import deque
 from typing import Any
 
+import failing_jobs as failing
 import pages
 import process_jobs as jobs
 import pytest
@@ -172,7 +173,7 @@ class Slotted:
     [
         ({"a": [1, (threading.Lock(),)]}, "it['a'][1][0]"),
         (Slotted(), "it.lock"),
-        (jobs.holder_of_a_lock(), "it.lock"),
+        (failing.holder_of_a_lock(), "it.lock"),
         (threading.Lock(), "it"),
     ],
 )
@@ -186,7 +187,7 @@ def test_the_part_that_does_not_pickle_is_named(thing: Any, path: str) -> None:
 
 def test_a_thing_in_a_circle_with_what_does_not_pickle_is_named_too() -> None:
     """The search for the part ends."""
-    holder = jobs.holder_of_a_lock()
+    holder = failing.holder_of_a_lock()
     holder.again = holder  # type: ignore[attr-defined]
     with pytest.raises(NotPicklable, match="lock"):
         pack_for("job", "it", holder)

@@ -11,9 +11,10 @@ import threading
 from pathlib import Path
 from typing import Any
 
+import failing_jobs as failing
 import process_jobs as jobs
 import pytest
-import stopping_jobs
+import stopping_jobs as stopping
 
 import gofer
 from gofer import Context, Group, JobManager, Observer, job
@@ -29,9 +30,7 @@ def test_as_many_jobs_run_at_once_as_there_are_workers(warmed: Any, tmp_path: Pa
 
 def test_nested_runs_never_deadlock(one: Any) -> None:
     """Promise 5: with one worker, four deep; a run in a worker has its own threads and workers."""
-    run = JobManager([job(lambda: stopping_jobs.dive(3), name="dive")], limit=1).execute(
-        backend=one
-    )
+    run = JobManager([job(lambda: stopping.dive(3), name="dive")], limit=1).execute(backend=one)
     assert run["dive"] == [3, 2, 1, 0]
 
     def from_here() -> int:
@@ -50,8 +49,8 @@ def test_nothing_outlives_the_call(warmed: Any, tmp_path: Path) -> None:
             JobManager(
                 [
                     job(lambda folder=folder: str(folder), name="folder", backend="threads"),
-                    job(stopping_jobs.spin, needs={"folder": "folder"}),
-                    job(jobs.fails_when_it_began, needs={"folder": "folder"}),
+                    job(stopping.spin, needs={"folder": "folder"}),
+                    job(failing.fails_when_it_began, needs={"folder": "folder"}),
                 ]
             ).execute(backend=warmed)
         assert (folder / "cleaned").exists()
@@ -61,9 +60,9 @@ def test_the_first_failure_wins(warmed: Any) -> None:
     """Promise 8: in 200 racing runs no sibling's cancellation is what is raised."""
     manager = JobManager(
         [
-            job(lambda: jobs.raises(LookupError, "a"), name="a"),
-            job(lambda: jobs.raises(LookupError, "b"), name="b"),
-            job(stopping_jobs.waits),
+            job(lambda: failing.raises(LookupError, "a"), name="a"),
+            job(lambda: failing.raises(LookupError, "b"), name="b"),
+            job(stopping.waits),
         ]
     )
     for _ in range(200):
@@ -80,7 +79,7 @@ def test_an_error_is_the_same_object_wherever_it_is_looked_at(one: Any) -> None:
         def job_ended(self, run: Any, record: Any) -> None:
             told.append(record.error)
 
-    manager = JobManager([job(lambda: jobs.raises(KeyError), name="fails")], observers=[Watch()])
+    manager = JobManager([job(lambda: failing.raises(KeyError), name="fails")], observers=[Watch()])
     run = manager.execute(backend=one, check=False)
     with pytest.raises(KeyError) as caught:
         run.check()
@@ -98,7 +97,7 @@ def test_a_failure_is_announced_when_it_happens(warmed: Any, tmp_path: Path) -> 
 
     manager = JobManager(
         [
-            job(lambda: jobs.raises(KeyError), name="fails"),
+            job(lambda: failing.raises(KeyError), name="fails"),
             job(lambda: jobs.wait_for(folder, "told"), name="waits"),
         ],
         fail_fast=False,

@@ -11,10 +11,11 @@ import time
 from pathlib import Path
 from typing import Any
 
+import failing_jobs as failing
 import pages
 import process_jobs as jobs
 import pytest
-import stopping_jobs
+import stopping_jobs as stopping
 
 import gofer
 from gofer import (
@@ -44,7 +45,7 @@ def test_process_thread_and_async_jobs_mix_in_one_graph(backend: Any) -> None:
             job(jobs.pid, backend=backend),
             job(on_loop),
             job(lambda *, on_loop: (os.getpid(), *on_loop), name="thread"),
-            job(jobs.needs_thing, needs={"thing": "thread"}, backend=backend, name="back"),
+            job(failing.needs_thing, needs={"thing": "thread"}, backend=backend, name="back"),
             job(jobs.apid, backend=backend),
         ]
     )
@@ -124,7 +125,7 @@ def test_map_is_lazy_ordered_and_batched(backend: Any) -> None:
 def test_map_that_is_left_early_ends_its_jobs(warmed: Any, tmp_path: Path) -> None:
     """Before the statement after the loop."""
     for result in gofer.map(
-        stopping_jobs.first_or_spin, [(str(tmp_path), i) for i in range(4)], backend=warmed, limit=2
+        stopping.first_or_spin, [(str(tmp_path), i) for i in range(4)], backend=warmed, limit=2
     ):
         assert result == 0
         assert jobs.wait_for(str(tmp_path), "began")
@@ -241,7 +242,7 @@ def test_values_that_cannot_be_loaded_fail_the_job_and_nothing_hangs(one: Any) -
     """They are unpickled where the job runs, so that its error is a job's error."""
     with pytest.raises(ValueError, match="cannot be loaded"):
         JobManager([job(jobs.pid)]).execute(
-            Context(values={"user": jobs.BadlyLoaded()}), backend=one
+            Context(values={"user": failing.BadlyLoaded()}), backend=one
         )
     with pytest.raises(JobCrashed):
         JobManager([job(jobs.pid)]).execute(

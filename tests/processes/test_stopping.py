@@ -12,7 +12,7 @@ from typing import Any
 
 import process_jobs as jobs
 import pytest
-import stopping_jobs
+import stopping_jobs as stopping
 from watching import comes, is_alive, start_program
 
 from gofer import (
@@ -39,11 +39,11 @@ def cancel_when_it_began(ctx: Context, folder: Path) -> None:
 
 
 DEAF = {
-    "deaf": stopping_jobs.deaf,
-    "swallows": stopping_jobs.swallow,
-    "hogs the GIL": stopping_jobs.hog,
+    "deaf": stopping.deaf,
+    "swallows": stopping.swallow,
+    "hogs the GIL": stopping.hog,
 }
-ALL = {"spins": stopping_jobs.spin, "awaits": stopping_jobs.awaits, **DEAF}
+ALL = {"spins": stopping.spin, "awaits": stopping.awaits, **DEAF}
 
 
 @pytest.mark.parametrize("what", ALL)
@@ -80,7 +80,7 @@ def test_a_timeout_ends_one_job_and_leaves_the_others_alone(
         [
             job(lambda: str(tmp_path), name="folder", backend="threads"),
             job(fn, name="late", needs={"folder": "folder"}, timeout=0.5, fallback="instead"),
-            job(stopping_jobs.wait_and_work, needs={"folder": "folder"}),
+            job(stopping.wait_and_work, needs={"folder": "folder"}),
         ]
     ).execute(backend=warmed)
 
@@ -92,7 +92,7 @@ def test_a_timeout_ends_one_job_and_leaves_the_others_alone(
 
 def test_a_timeout_is_an_error_without_a_fallback(warmed: Any, tmp_path: Path) -> None:
     """``JobTimeout``, as everywhere."""
-    manager = JobManager([job(stopping_jobs.spin_in, timeout=0.3)])
+    manager = JobManager([job(stopping.spin_in, timeout=0.3)])
     with pytest.raises(JobTimeout):
         manager.execute(None, str(tmp_path), backend=warmed)
     assert (tmp_path / "cleaned").exists()
@@ -100,7 +100,7 @@ def test_a_timeout_is_an_error_without_a_fallback(warmed: Any, tmp_path: Path) -
 
 def test_a_job_sees_its_cancellation(backend: Any, tmp_path: Path) -> None:
     """``ctx.sleep`` wakes, ``ctx.cause`` says why, ``on_cancel`` is called."""
-    manager = JobManager([job(stopping_jobs.wait), job(stopping_jobs.on_cancel)])
+    manager = JobManager([job(stopping.wait), job(stopping.on_cancel)])
     with Context() as ctx:
         cancel_when_it_began(ctx, tmp_path)
         with pytest.raises(Cancelled):
@@ -122,7 +122,7 @@ def test_a_cause_without_a_text_harms_nothing(one: Any, tmp_path: Path) -> None:
             target=lambda: (jobs.wait_for(str(tmp_path), "began"), ctx.cancel(Hostile()))
         ).start()
         with pytest.raises(Cancelled):
-            JobManager([job(stopping_jobs.wait)]).execute(ctx, str(tmp_path), backend=one)
+            JobManager([job(stopping.wait)]).execute(ctx, str(tmp_path), backend=one)
     assert JobManager([job(jobs.pid)]).execute(backend=one)["pid"]
 
 
@@ -130,7 +130,7 @@ def test_a_jobs_child_processes_end_with_it(warmed: Any, tmp_path: Path) -> None
     """They are in the worker's process group."""
     with pytest.raises(DeadlineExceeded):
         with Group(Context(timeout=1.0), backend=warmed) as group:
-            group.go(stopping_jobs.has_child, str(tmp_path))
+            group.go(stopping.has_child, str(tmp_path))
     assert comes(lambda: not is_alive(int((tmp_path / "child").read_text())))
 
 
@@ -142,7 +142,7 @@ def test_what_waits_behind_a_stopped_job_runs_elsewhere_and_once(one: Any, tmp_p
     def stops() -> None:
         try:
             with Group(Context(timeout=0.4), backend=one) as group:
-                group.go(stopping_jobs.deaf, str(tmp_path))
+                group.go(stopping.deaf, str(tmp_path))
         except BaseException as error:
             stopped.append(error)
 
@@ -164,7 +164,7 @@ def test_a_stop_of_what_waits_behind_a_job_in_c_does_not_end_that_job(
     """A worker that cannot answer, for its GIL is taken, runs somebody else's job: no signal."""
     JobManager([job(jobs.pid)]).execute(backend=one)
     with Group(backend=one) as group:
-        hogs = [group.go(stopping_jobs.hog, str(tmp_path), 0.9) for _ in range(2)]
+        hogs = [group.go(stopping.hog, str(tmp_path), 0.9) for _ in range(2)]
         with pytest.raises(DeadlineExceeded):
             with Group(Context(timeout=0.2), backend=one) as inner:
                 inner.go(jobs.work, str(tmp_path), 1)
@@ -174,7 +174,7 @@ def test_a_stop_of_what_waits_behind_a_job_in_c_does_not_end_that_job(
 
 def test_the_loser_of_a_hedge_is_ended_and_its_run_goes_on(forkserver: Any, tmp_path: Path) -> None:
     """Its cancellation is its own: later jobs of the run in the same worker are not cancelled."""
-    hedged = job(stopping_jobs.slow_once, needs={"folder": "folder"}, hedge=Hedge(0.1))
+    hedged = job(stopping.slow_once, needs={"folder": "folder"}, hedge=Hedge(0.1))
     later = [
         job(jobs.look, name=f"look{i}", after=["slow_once" if i == 0 else f"look{i - 1}"])
         for i in range(6)
@@ -191,7 +191,7 @@ def test_cancelling_the_task_that_awaits_a_run_ends_its_jobs(backend: Any, tmp_p
     """``CancelledError`` comes out when they have ended, and ``cancelling()`` is exact."""
 
     async def main() -> int:
-        manager = JobManager([job(stopping_jobs.wait)])
+        manager = JobManager([job(stopping.wait)])
         task = asyncio.create_task(manager.aexecute(None, str(tmp_path), backend=backend))
         while not (tmp_path / "began").exists():
             await asyncio.sleep(0.01)
@@ -209,7 +209,7 @@ def test_an_error_in_the_block_of_a_group_ends_its_jobs(backend: Any, tmp_path: 
 
     async def main() -> None:
         async with AsyncGroup(backend=backend) as group:
-            await group.go(stopping_jobs.spin, str(tmp_path))
+            await group.go(stopping.spin, str(tmp_path))
             while not (tmp_path / "began").exists():
                 await asyncio.sleep(0.01)
             raise LookupError("in the block")
@@ -221,7 +221,7 @@ def test_an_error_in_the_block_of_a_group_ends_its_jobs(backend: Any, tmp_path: 
     (tmp_path / "began").unlink()
     with pytest.raises(LookupError):
         with Group(backend=backend) as group:
-            group.go(stopping_jobs.spin, str(tmp_path))
+            group.go(stopping.spin, str(tmp_path))
             jobs.wait_for(str(tmp_path), "began")
             raise LookupError("in the block")
     assert (tmp_path / "cleaned").exists()
@@ -231,7 +231,7 @@ def test_a_run_that_nobody_awaits_any_more_leaves_the_pool(one: Any, tmp_path: P
     """Its coroutine is closed, as by a loop that is closed: the job is ended all the same."""
 
     async def main() -> None:
-        run = JobManager([job(stopping_jobs.wait)]).aexecute(None, str(tmp_path), backend=one)
+        run = JobManager([job(stopping.wait)]).aexecute(None, str(tmp_path), backend=one)
         run.send(None)
         assert comes((tmp_path / "began").exists)
         run.close()

@@ -37,7 +37,7 @@ PROGRAM = """
 import signal, sys, os
 sys.path.insert(0, {support!r})
 signal.signal(signal.SIGINT, signal.default_int_handler)
-import stopping_jobs
+import stopping_jobs as stopping
 from gofer import Group
 from gofer.backends.processes import ProcessBackend
 
@@ -45,7 +45,7 @@ if __name__ == "__main__":
     backend = ProcessBackend(1, start={start!r}, grace={grace})
     try:
         with Group(backend=backend) as group:
-            group.go(stopping_jobs.{fn}, {folder!r})
+            group.go(stopping.{fn}, {folder!r})
     except KeyboardInterrupt:
         print("interrupted", flush=True)
 """
