@@ -157,6 +157,32 @@ def test_a_call_of_a_group_whose_worker_dies_has_crashed(harmed: Any) -> None:
         group.go(lambda: kill())
 
 
+def test_news_that_died_with_its_worker_keeps_nobody_waiting(harmed: Any, signals: Any) -> None:
+    """A job has ended, its engine knows, and its worker dies before it could tell its run."""
+    kill = by_value(die)
+
+    @job
+    def ends() -> None:
+        from threading import Thread
+
+        from gofer.backends import _site
+
+        # From here on no news goes out, as if the worker were too slow for it.
+        _site.Site._flush = lambda site, at: site._news.clear()
+
+        def later() -> None:
+            import time
+
+            time.sleep(0.5)  # the engine hears of the end meanwhile
+            kill()
+
+        Thread(target=later).start()
+
+    run = JobManager([ends]).execute(backend=harmed, check=False)
+    assert isinstance(run.error, JobCrashed)
+    assert run.error.job == "ends"
+
+
 def test_a_worker_that_dies_while_its_run_is_stopped_keeps_nobody_waiting(
     harmed: Any, signals: Any
 ) -> None:

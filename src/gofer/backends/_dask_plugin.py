@@ -50,7 +50,7 @@ class Watch(SchedulerPlugin):  # type: ignore[misc]
 
     def __init__(self) -> None:
         self.scheduler: Any = None
-        self.on: dict[Any, str] = {}  # key -> name of the worker that has it
+        self.on: dict[Any, tuple[str, str]] = {}  # key -> address and name of its worker
 
     async def start(self, scheduler: Any) -> None:
         """Keep the scheduler."""
@@ -64,25 +64,31 @@ class Watch(SchedulerPlugin):  # type: ignore[misc]
             return
         if finish == "processing":
             worker = self.scheduler.tasks[key].processing_on
-            self.on[key] = "?" if worker is None else name_of(worker)
+            if worker is not None:
+                self.on[key] = worker.address, name_of(worker)
         elif finish == "forgotten":
             self.on.pop(key, None)
         elif finish == "released" and start in ("processing", "memory"):
             if not key[3] and not stimulus_id.startswith("worker-closing"):
-                self._give_up(key, start)
+                self._give_up(key)
         elif finish == "erred" and kwargs.get("cause", key) == key:
             text = kwargs.get("exception_text")
             told = {"erred": text} if text else {}
-            self._tell(key, {"lost": key[1], "worker": self.on.get(key, "?"), **told})
+            self._tell(key, {"lost": key[1], "worker": self._worker(key)[1], **told})
 
-    def _give_up(self, key: Any, start: str) -> None:
-        task, worker = self.scheduler.tasks[key], self.on.get(key, "?")
-        task.run_spec = Task(key, lost, key[0], worker)
+    def _worker(self, key: Any) -> tuple[str, str]:
+        return self.on.get(key, ("", "?"))
+
+    def _give_up(self, key: Any) -> None:
+        task, (address, worker) = self.scheduler.tasks[key], self._worker(key)
+        errand = task.run_spec.args[0]
+        job = errand if isinstance(errand, str) else _job_of(errand, key)
+        task.run_spec = Task(key, lost, job, worker)
         for each in task.dependencies:
             each.dependents.discard(task)
         task.dependencies.clear()
         task.resource_restrictions = {}
-        if start == "processing" and task.who_wants:
+        if address not in self.scheduler.workers:  # the last news from there may be lost as well
             self._tell(key, {"lost": key[1], "worker": worker})
 
     def _tell(self, key: Any, message: dict[str, Any]) -> None:
@@ -93,9 +99,15 @@ class Watch(SchedulerPlugin):  # type: ignore[misc]
 # On workers
 
 
+def _job_of(errand: Any, key: Any) -> str:
+    """Return the name of the last job of a piece, or what the key calls some calls."""
+    jobs = getattr(errand, "jobs", None)
+    return str(key[0].rpartition("-")[0] if jobs is None else jobs[-1][1])
+
+
 def lost(job: str, worker: str) -> Undone:
     """Stand for a piece that was lost with its worker."""
-    return Undone(as_data(JobCrashed(job.rpartition("-")[0], worker)))
+    return Undone(as_data(JobCrashed(job, worker)))
 
 
 def _site_here(pack: Pack) -> _site.Site:
