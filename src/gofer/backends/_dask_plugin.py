@@ -76,6 +76,16 @@ class Watch(SchedulerPlugin):  # type: ignore[misc]
             told = {"erred": text} if text else {}
             self._tell(key, {"lost": key[1], "worker": self._worker(key)[1], **told})
 
+    def remove_worker(self, scheduler: Any, worker: str, **kwargs: Any) -> None:
+        """Tell of what has a result elsewhere: the last news of it may have been lost.
+
+        It comes after all news that came from there, so what is known already stays as it is.
+        """
+        for key, (address, name) in list(self.on.items()):
+            task = scheduler.tasks.get(key)
+            if address == worker and task is not None and task.state == "memory":
+                self._tell(key, {"lost": key[1], "worker": name})
+
     def _worker(self, key: Any) -> tuple[str, str]:
         return self.on.get(key, ("", "?"))
 
