@@ -66,11 +66,15 @@ class Watch(SchedulerPlugin):  # type: ignore[misc]
             worker = self.scheduler.tasks[key].processing_on
             if worker is not None:
                 self.on[key] = worker.address, name_of(worker)
+        elif finish == "memory":  # another worker may have stolen it
+            worker = self.scheduler.workers.get(kwargs.get("worker"))
+            if worker is not None:
+                self.on[key] = worker.address, name_of(worker)
         elif finish == "forgotten":
             self.on.pop(key, None)
         elif finish == "released" and start in ("processing", "memory"):
             if not key[3] and not stimulus_id.startswith("worker-closing"):
-                self._give_up(key)
+                self._give_up(key, start)
         elif finish == "erred" and kwargs.get("cause", key) == key:
             text = kwargs.get("exception_text")
             told = {"erred": text} if text else {}
@@ -89,7 +93,7 @@ class Watch(SchedulerPlugin):  # type: ignore[misc]
     def _worker(self, key: Any) -> tuple[str, str]:
         return self.on.get(key, ("", "?"))
 
-    def _give_up(self, key: Any) -> None:
+    def _give_up(self, key: Any, start: str) -> None:
         task, (address, worker) = self.scheduler.tasks[key], self._worker(key)
         errand = task.run_spec.args[0]
         job = errand if isinstance(errand, str) else _job_of(errand, key)
@@ -98,7 +102,9 @@ class Watch(SchedulerPlugin):  # type: ignore[misc]
             each.dependents.discard(task)
         task.dependencies.clear()
         task.resource_restrictions = {}
-        if address not in self.scheduler.workers:  # the last news from there may be lost as well
+        is_wanted = start == "processing" and (task.who_wants or task.waiters)
+        # Of what had ended, the last news may be lost with the worker.
+        if is_wanted or address not in self.scheduler.workers:
             self._tell(key, {"lost": key[1], "worker": worker})
 
     def _tell(self, key: Any, message: dict[str, Any]) -> None:

@@ -223,7 +223,7 @@ class Ledger:
     def _crash(self, i: int, worker: str) -> None:
         """Note that a job was lost with its worker."""
         execution, core = self.execution, self.execution.core
-        error: BaseException = JobCrashed(execution.name_of(i), worker)
+        error: BaseException = JobCrashed(execution.name_of(i), self._where.get(i, worker))
         if core.stopped and execution.ctx.cancelled:
             error = Cancelled("its worker is gone")
         at = self._now()
