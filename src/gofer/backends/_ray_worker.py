@@ -80,17 +80,23 @@ def _beside(site: Site, waits: bool, write: Callable[[], object], do: Any, *give
         do: It.
         given: What it gets besides the site.
     """
-    results: list[Any] = []
+    results: list[tuple[Any, BaseException | None]] = []
     tasks: list[Any] = []  # a loop keeps none alive
     gate = threading.Lock()
     gate.acquire()
 
     def call() -> None:
-        results.append(do(site, *given))
+        try:
+            results.append((do(site, *given), None))
+        except BaseException as error:
+            results.append((None, error))
         gate.release()
 
     async def wait() -> None:
-        results.append(await do(site, *given))
+        try:
+            results.append((await do(site, *given), None))
+        except BaseException as error:
+            results.append((None, error))
         gate.release()
 
     if waits:
@@ -101,13 +107,18 @@ def _beside(site: Site, waits: bool, write: Callable[[], object], do: Any, *give
     pause = _FIRST
     while True:
         try:
-            while not gate.acquire(timeout=pause):
+            while not results:  # not the gate is asked: the interrupt may come just behind it
+                gate.acquire(timeout=pause)
                 pause = min(2 * pause, _LONGEST)
                 if pause == _LONGEST:
                     write()
-            return results.pop()
+            break
         except KeyboardInterrupt:
             site.standing()
+    result, error = results[0]
+    if error is not None:
+        raise error
+    return result
 
 
 class _Writer:
