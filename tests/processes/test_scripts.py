@@ -283,3 +283,25 @@ def test_values_of_a_scripts_own_classes_travel(tmp_path: Path) -> None:
     for hide in (False, True):
         done = run(tmp_path, script(tmp_path, text), hide=hide)
         assert (done.stdout, done.stderr) == ("ada\nada\n", "")
+
+
+@pytest.mark.parametrize("start", STARTS)
+def test_a_worker_that_has_imported_multiprocessing_loads_the_script(
+    tmp_path: Path, start: str
+) -> None:
+    """That package puts a module under the script's other name, in every process."""
+    text = """
+        from gofer import Group, JobManager, job
+        from gofer.backends.processes import ProcessBackend
+
+        def number():
+            return 42
+
+        backend = BACKEND
+        with Group(backend=backend) as group:
+            group.go(exec, "import multiprocessing")
+        print(JobManager([job(number)]).execute(backend=backend)["number"])
+    """
+    done = run(tmp_path, script(tmp_path, text, start))
+
+    assert (done.returncode, done.stderr, done.stdout) == (0, "", "42\n")

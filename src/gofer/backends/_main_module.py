@@ -61,7 +61,7 @@ def opened(parcel: Parcel) -> Any:
     """
     if b"__main__" not in parcel.data or b"cloudpickle" in parcel.data or known is None:
         return parcel.open()
-    if NAME not in sys.modules:
+    if not _loading:  # not the name: whoever imports multiprocessing sets that, too
         _load(*known)
     try:
         return parcel.open()
@@ -93,7 +93,7 @@ def _load(name: str | None, path: str | None) -> None:
             "what a notebook or an interactive session defines travels by cloudpickle alone: "
             "pip install 'gofer[process]'"
         )
-    own = sys.modules["__main__"]
+    before = {each: sys.modules.get(each) for each in (NAME, "__main__")}
     sys.modules[NAME] = sys.modules["__main__"] = main
     reached = threading.Event()
     errors: list[BaseException] = []
@@ -109,6 +109,7 @@ def _load(name: str | None, path: str | None) -> None:
     _parts.start_thread(_loading[0])
     reached.wait()
     if errors:
-        del sys.modules[NAME]
-        sys.modules["__main__"] = own
+        _loading.clear()
+        sys.modules.pop(NAME)
+        sys.modules.update({name: module for name, module in before.items() if module is not None})
         raise errors[0]
