@@ -153,7 +153,7 @@ def test_json_of_a_failed_run_says_what_failed(command: Gofer) -> None:
 
     assert done.returncode == 1, done
     report = json.loads(done.stdout)
-    assert report["error"] == "ConnectionError: no route \x1b[31m to host"
+    assert report["error"] == "ConnectionError: no route \\x1b[31m to host"
     assert [each["state"] for each in report["jobs"]] == ["failed", "not started"]
 
 

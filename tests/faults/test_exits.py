@@ -132,8 +132,12 @@ say(getattr(failed, "formatted", None))
 """
 
 
-def test_a_subinterpreter_that_refuses_threads_was_told_so_by_a_traceback() -> None:
+def test_a_subinterpreter_that_refuses_threads_was_told_so_by_a_traceback(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """Row 31: where daemon threads are not allowed the caller does all sync jobs itself."""
+    monkeypatch.delenv("COVERAGE_PROCESS_CONFIG", raising=False)  # it cannot begin in one
+    monkeypatch.delenv("COVERAGE_PROCESS_START", raising=False)
     names = ("_interpreters", "_xxsubinterpreters")
     module = next((name for name in names if _has(name)), None)
     if module is None:
