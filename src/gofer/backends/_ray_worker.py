@@ -1,13 +1,15 @@
 """What Ray's workers call: a piece of a run, with the news of it beside its results; single calls.
 
-Ray cancels a call by a ``KeyboardInterrupt`` in the main thread, at the next line of Python there.
-So jobs run in another thread, or on this worker's loop, and the main thread keeps awake.
+Ray cancels a call by what Ctrl-C does: the handler of SIGINT is called in the main thread, at the
+next line of Python there. So jobs run in another thread, or on the worker's loop, the main thread
+keeps awake, and the handler only notes it: an exception could come where nobody expects it.
 """
 
 from __future__ import annotations
 
 import asyncio
 import pickle
+import signal
 import threading
 
 import ray
@@ -99,22 +101,25 @@ def _beside(site: Site, waits: bool, write: Callable[[], object], do: Any, *give
             results.append((None, error))
         gate.release()
 
-    if waits:
-        loop = _own_loop()
-        loop.call_soon_threadsafe(lambda: tasks.append(loop.create_task(wait())))
-    else:
-        helpers.lend("Ray", call)
-    pause = _FIRST
-    while True:
-        try:
-            while not results:  # not the gate is asked: the interrupt may come just behind it
-                gate.acquire(timeout=pause)
-                pause = min(2 * pause, _LONGEST)
-                if pause == _LONGEST:
-                    write()
-            break
-        except KeyboardInterrupt:
-            site.standing()
+    stop: list[bool] = []
+    before = signal.signal(signal.SIGINT, lambda *_: stop.append(True))
+    try:
+        if waits:
+            loop = _own_loop()
+            loop.call_soon_threadsafe(lambda: tasks.append(loop.create_task(wait())))
+        else:
+            helpers.lend("Ray", call)
+        pause = _FIRST
+        while not results:
+            gate.acquire(timeout=pause)
+            pause = min(2 * pause, _LONGEST)
+            if stop:
+                stop.clear()
+                site.standing()
+            elif pause == _LONGEST:
+                write()
+    finally:
+        signal.signal(signal.SIGINT, before)
     result, error = results[0]
     if error is not None:
         raise error
