@@ -17,18 +17,19 @@ class Page:
     title: str = ""
 
 
-def test_a_path_is_a_param_that_was_refused_for_what_reading_it_writes():
+def test_a_path_is_a_param_that_was_refused_for_what_reading_it_writes() -> None:
     """It keeps its parts and its hash in itself; that is no write by the job."""
     copy = Copy(Path("/tmp"))
-    param = copy.lend("job")
+    param = copy.lend()
     assert (param / "file", param.name, hash(param)) == (Path("/tmp/file"), "tmp", hash(param))
-    copy.take_back()
+    assert copy.take_back() is None
 
 
-def test_an_object_that_a_job_makes_of_its_params_type_is_its_own():
+def test_an_object_that_a_job_makes_of_its_params_type_is_its_own() -> None:
     """``dataclasses.replace(param)`` can be written, pickled and returned; the param cannot."""
     copy = Copy(Page("a"))
-    param = copy.lend("job")
+    copy.job = "job"
+    param = copy.lend()
     made = dataclasses.replace(param, title="b")
     made.title += "c"
     assert pickle.loads(pickle.dumps(made)) == Page("bc")
@@ -39,5 +40,5 @@ def test_an_object_that_a_job_makes_of_its_params_type_is_its_own():
         param.title = "d"
     with pytest.raises(ParamIsCopy):
         del param.title
-    copy.take_back()
+    assert copy.take_back() == "param.title"
     assert type(param) is Page
