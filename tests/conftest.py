@@ -44,11 +44,12 @@ def whats_there() -> set[object]:
     }
     for loop in list(_loops):
         found |= {task for task in asyncio.all_tasks(loop) if not task.done()}
-    idle = _idle_workers()
-    return found | {f"process {pid}" for pid in _descendants("self") - idle}
+    ours, idle = _workers()
+    children = _children("self").union(*[_children(str(pid)) for pid in ours])
+    return found | {f"process {pid}" for pid in children - idle}
 
 
-def _descendants(process: str) -> set[int]:
+def _children(process: str) -> set[int]:
     """Return those of a process, zombies included; none on systems without Linux's /proc."""
     found: set[int] = set()
     for each in Path(f"/proc/{process}/task").glob("*/children"):
@@ -56,25 +57,28 @@ def _descendants(process: str) -> set[int]:
             found |= {int(pid) for pid in each.read_text().split()}
         except OSError:  # the thread has ended meanwhile
             continue
-    for pid in tuple(found):
-        found |= _descendants(str(pid))
     return found
 
 
-def _idle_workers() -> set[int]:
-    """Return the workers that wait for jobs in Gofer's pools, and the servers that started them.
+def _workers() -> tuple[set[int], set[int]]:
+    """Return the processes of Gofer's pools, and those of them that may stay.
 
-    They may stay. One that has a job, or that its pool does not know any more, may not.
+    That is who waits for jobs, and the servers that start workers. A worker that has a job, or that
+    its pool does not know any more, may not; nor may what a worker has started.
     """
     processes = sys.modules.get("gofer.backends.processes")
     found: set[int] = set()
+    idle: set[int] = set()
     for pool in () if processes is None else tuple(processes._pools):
         staff = pool._staff
-        found |= {hand.pid for hand in tuple(staff.hands) if not hand.in_flight}
+        hands = tuple(staff.hands)
+        found |= {hand.pid for hand in hands}
+        idle |= {hand.pid for hand in hands if not hand.in_flight}
         server = getattr(staff._starter, "_server", None)
         if server is not None:
             found.add(server.pid)
-    return found
+            idle.add(server.pid)
+    return found, idle
 
 
 @pytest.fixture(autouse=True)

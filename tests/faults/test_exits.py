@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 import pytest
@@ -97,8 +98,8 @@ def test_a_run_that_began_at_the_interpreters_end_hung() -> None:
     assert done.returncode == 0
     lines = done.stdout.splitlines()
     assert lines in (["1", "can't start new thread at interpreter shutdown"], [])
-    if sys.version_info < (3, 13):  # later ones may have taken the names that it needs
-        assert lines
+    if sys.version_info < (3, 13) and "COVERAGE_PROCESS_CONFIG" not in os.environ:
+        assert lines  # else the names that it needs may have been taken
 
 
 def test_a_run_at_exit_works_as_long_as_threads_do() -> None:
