@@ -9,8 +9,8 @@ from zlib import crc32
 
 from gofer import _parts
 from gofer._core.states import RUNNING
-from gofer.backends._calls_away import Calls
 from gofer.backends._cluster import Whole
+from gofer.backends._clustered import Clustered
 from gofer.errors import BackendError
 
 try:
@@ -25,16 +25,16 @@ except ImportError as error:
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from types import TracebackType
-    from typing import Any, Self
+    from typing import Any
 
+    from gofer.backends._calls_away import Calls
     from gofer.backends._pieces import Piece
 
 _A_WHILE = 5.0  # seconds after which the cluster may have another size
 _SMALL = 4096  # bytes of a pack that goes with each piece; a larger one is scattered once
 
 
-class DaskBackend:
+class DaskBackend(Clustered):
     """Runs jobs on a Dask cluster; give it as ``backend=`` to a manager, a group or a map.
 
     Args:
@@ -58,7 +58,6 @@ class DaskBackend:
     """
 
     name = "Dask"
-    whole = True
     ends_workers = False
 
     def __init__(self, client_or_address: Any = None) -> None:
@@ -124,17 +123,6 @@ class DaskBackend:
                 self._cluster = None
                 atexit.unregister(self.close)
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
-
     def __repr__(self) -> str:
         given = self._given if self._given is None or isinstance(self._given, str) else "client"
         return f"<DaskBackend {given or 'in this process'}>"
@@ -146,23 +134,6 @@ class DaskBackend:
         if now >= self._width[1]:
             self._width = max(1, sum(client.nthreads().values())), now + _A_WHILE
         return self._width[0]
-
-    def port(self, execution: Any) -> Any:
-        """Serve a run or a group."""
-        if getattr(getattr(execution, "program", None), "whole", False):
-            return Whole(self, execution)
-        return Calls(self, execution)
-
-    def away(self, name: str, fn: Any) -> Any:
-        """Refuse to take a single job with policies.
-
-        Raises:
-            BackendError: Always.
-        """
-        raise BackendError(
-            f"job {name!r} has policies or `when`, which Dask takes with a whole graph only; "
-            f"write: execute(backend=DaskBackend(...))"
-        )
 
     # What a run needs of it; see ``_cluster.Engine``
 

@@ -7,8 +7,8 @@ import threading
 from collections import Counter
 
 from gofer import _parts
-from gofer.backends._calls_away import Calls
 from gofer.backends._cluster import Whole
+from gofer.backends._clustered import Clustered
 from gofer.backends._far_jobs import Undone
 from gofer.errors import BackendError, describe
 
@@ -26,8 +26,9 @@ from gofer.backends._ray_calls import Graph, Singles, fetched
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from types import TracebackType
-    from typing import Any, Self
+    from typing import Any
+
+    from gofer.backends._calls_away import Calls
 
 _A_WHILE = 5.0  # seconds after which the cluster may have another size
 
@@ -37,7 +38,7 @@ _item = ray.remote(_ray_worker.item)
 _starting = threading.Lock()
 
 
-class RayBackend:
+class RayBackend(Clustered):
     """Runs jobs on a Ray cluster; give it as ``backend=`` to a manager, a group or a map.
 
     Args:
@@ -65,7 +66,6 @@ class RayBackend:
     """
 
     name = "Ray"
-    whole = True
     ends_workers = True
 
     def __init__(self, address: str | None = None, **options: Any) -> None:
@@ -112,36 +112,8 @@ class RayBackend:
                 self._is_ours, self._board = False, None
                 ray.shutdown()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
-
     def __repr__(self) -> str:
         return f"<RayBackend {self.address or 'on this machine'}>"
-
-    def port(self, execution: Any) -> Any:
-        """Serve a run or a group."""
-        if getattr(getattr(execution, "program", None), "whole", False):
-            return Whole(self, execution)
-        return Calls(self, execution)
-
-    def away(self, name: str, fn: Any) -> Any:
-        """Refuse to take a single job with policies.
-
-        Raises:
-            BackendError: Always.
-        """
-        raise BackendError(
-            f"job {name!r} has policies or `when`, which Ray takes with a whole graph only; "
-            f"write: execute(backend=RayBackend(...))"
-        )
 
     # What a run needs of it; see ``_cluster.Engine``
 
