@@ -238,10 +238,11 @@ class Pool:
             if not self._line:
                 port = next(iter(self._hungry))
                 del self._hungry[port]
-                taken = port.take(8 * max(1, self._staff.free()))
-                if taken:
+                most = 8 * max(1, self._staff.free())
+                taken = port.take(most)
+                if len(taken) == most:  # there may be more
                     self._hungry[port] = None  # the last in turn
-                    self._line.extend(taken)
+                self._line.extend(taken)
                 continue
             errand = self._line.popleft()
             try:
