@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from gofer.backends._errands import Errand
 
 
+_SOCKET = 1 << 20  # bytes that a socket may hold; the system may allow fewer
+
+
 class Hand:
     """A worker process.
 
@@ -53,6 +56,8 @@ class Hand:
         """
         with ExitStack() as theirs, ExitStack() as ours:
             self.sock, sock = socket.socketpair()
+            for each in (self.sock, sock):  # or large results go in small steps
+                each.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SOCKET)
             theirs.callback(sock.close)
             ours.callback(self.sock.close)
             life, self.life = os.pipe()
