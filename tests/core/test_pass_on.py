@@ -235,3 +235,12 @@ def test_a_job_that_has_started_cannot_be_taken_back() -> None:
 def test_what_has_not_said_how_takes_the_lock() -> None:
     """``Lanes`` alone passes nothing on."""
     assert Lanes(1, fail_fast=True).pass_on(0, 1.0) == NOTHING
+
+
+def test_where_an_order_is_given_the_place_passes_to_the_next_in_it() -> None:
+    """The line speaks of ranks then, and the answer is a job."""
+    made = Schedule(plan_of({0: [], 1: [], 2: []}), order=[2, 0, 1])
+    assert made.take(THREADS, 0.0) == 2
+    assert made.wants()
+    assert made.pass_on(2, 1.0) == 0
+    made.check()
