@@ -20,6 +20,7 @@ from gofer.backends._far_errors import as_error
 from gofer.backends._far_jobs import Undone
 from gofer.backends._far_pickles import far_function, far_pickle, pack_run
 from gofer.backends._helpers import helpers
+from gofer.backends._outlet import Outlet, went_on
 from gofer.errors import BackendError, Cancelled, JobCrashed, describe
 
 TYPE_CHECKING = False
@@ -65,7 +66,7 @@ _BATCH = 0.02  # seconds that the calls of a batch are to take together
 _AGAIN = 0.2  # seconds between two looks at what has not ended after a stop
 
 
-class Calls:
+class Calls(Outlet):
     """Where one group, or one run, leaves its jobs.
 
     Attributes:
@@ -73,16 +74,12 @@ class Calls:
         held: What the engine keeps with it.
     """
 
-    loop = None
-
     def __init__(self, sender: Sender, execution: Execution) -> None:
         self.sender, self.execution = sender, execution
         param = getattr(execution, "param", None)
         self.pack = pack_run(execution, param, quiet=True)
         self.held: Any = None
-        self._gate = threading.Lock()
-        self._gate.acquire()
-        self._begun = self._closed = False
+        super().__init__()
         self._numbers = count()
         self._door = threading.Lock()  # around what is out
         self._out: dict[int, tuple[list[int], Any]] = {}  # batch -> its jobs, what was sent
@@ -91,31 +88,12 @@ class Calls:
         self._paces: dict[int, float] = {}
         self._waits = False  # whether any is async: a worker has many of these at once
 
-    @property
-    def port(self) -> Calls:
-        """Itself: a run without a loop has its port in the place of a lane."""
-        return self
-
     def post(self, *, force: bool = False) -> None:
         """Look at the run: from any thread, and from a signal handler."""
         if not self._begun:
             self._begun = True
             helpers.lend(self.sender.name, self._serve)
         self._open()
-
-    def close(self) -> None:
-        """Note that the run is over, or that nobody waits for it any more."""
-        self._closed = True
-        self._open()
-
-    def frame_of(self, i: int) -> None:
-        """Return None: nothing of a job on another machine can be seen here."""
-
-    def _open(self) -> None:
-        try:
-            self._gate.release()
-        except RuntimeError:  # it is open
-            return
 
     # The helper
 
@@ -273,13 +251,6 @@ class Calls:
         if failure is not None and core.fail_fast and core.first == i:
             execution.ctx.cancel(failure)
         del failure, error  # tracebacks hold this frame
-        if execution.waiting:
-            execution.notify()
-        if wake:
-            execution.wake()
-        if finished:
-            execution.finish()
-        elif post:
-            lane.post()
+        went_on(execution, wake=wake, finished=finished, lane=lane if post else None)
         if more:
             self._open()

@@ -12,7 +12,6 @@ Who does what
 
 from __future__ import annotations
 
-import threading
 from functools import partial
 
 from gofer import _parts
@@ -22,6 +21,7 @@ from gofer.backends._far_jobs import Errand, Undone
 from gofer.backends._far_pickles import far_function, far_pickle, pack_run
 from gofer.backends._helpers import helpers
 from gofer.backends._ledger import Ledger
+from gofer.backends._outlet import Outlet
 from gofer.backends._pieces import Piece, cut
 from gofer.errors import BackendError, JobCrashed, NoResult, describe
 
@@ -68,7 +68,7 @@ _AGAIN = 0.2  # seconds between two looks at what has not ended after a stop
 _GONE = 25  # how many of these the cluster may not answer
 
 
-class Whole:
+class Whole(Outlet):
     """One run, on an engine.
 
     Attributes:
@@ -80,8 +80,6 @@ class Whole:
         held: What the engine holds for the run, to let go of it with this object.
     """
 
-    loop = None
-
     def __init__(self, engine: Engine, execution: RunExecution) -> None:
         """Cut and pickle.
 
@@ -92,9 +90,7 @@ class Whole:
         self.engine, self.execution = engine, execution
         program = self.program = execution.program
         self.held: Any = None
-        self._gate = threading.Lock()
-        self._gate.acquire()
-        self._begun = self._closed = False
+        super().__init__()
         self._ledger: Any = Ledger(execution)  # None once the run is over
         self._kinds = [self._kind_of(i) for i in range(program.plan.size)]
         chosen = execution.core.selected
@@ -116,11 +112,6 @@ class Whole:
         self.errands = [self._errand(piece) for piece in self.pieces]
         self.pack = pack_run(execution, execution.param)
         execution.run._far = self
-
-    @property
-    def port(self) -> Whole:
-        """Itself: a run without a loop has its port in the place of a lane."""
-        return self
 
     def _kind_of(self, i: int) -> tuple[bool, Any, int, bool]:
         """Return what an engine has to know of a job: whether it is async, and its place."""
@@ -208,20 +199,6 @@ class Whole:
                 helpers.lend(self.engine.name, self._serve)
                 return
         self._open()
-
-    def close(self) -> None:
-        """Note that the run is over, or that nobody waits for it any more."""
-        self._closed = True
-        self._open()
-
-    def frame_of(self, i: int) -> None:
-        """Return None: nothing of a job on another machine can be seen here."""
-
-    def _open(self) -> None:
-        try:
-            self._gate.release()
-        except RuntimeError:  # it is open
-            return
 
     # The helper
 

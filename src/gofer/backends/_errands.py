@@ -10,6 +10,7 @@ from gofer._core.lanes import AWAY, LOOP
 from gofer._core.states import FAILED, NOT_STARTED, SUCCEEDED
 from gofer.backends import _letters
 from gofer.backends._far_errors import as_error
+from gofer.backends._outlet import went_on
 from gofer.backends._parcels import Parcel, aside, pack, pack_for, pack_function
 from gofer.backends._variables import travelling
 from gofer.errors import Cancelled, NotPicklable, describe
@@ -118,7 +119,7 @@ def label_of(hand: Hand) -> str:
 class Call(Errand):
     """A call for a job with policies: whoever makes it awaits it, on a loop."""
 
-    __slots__ = ("cause", "end", "error", "loop", "value", "waiter")
+    __slots__ = ("error", "loop", "value", "waiter")
 
     def __init__(self, port: Port, i: int, fn: Any, nargs: int, args: Any, kwargs: Any) -> None:
         super().__init__(port, i, fn, nargs, args, kwargs)
@@ -372,14 +373,7 @@ class Port:
             more = core.has_ready(AWAY)
         if more:
             self.pool.hungry(self)
-        if execution.waiting:
-            execution.notify()
-        if wake:
-            execution.wake()
-        if finished:
-            execution.finish()
-        elif post:
-            lane.post()
+        went_on(execution, wake=wake, finished=finished, lane=lane if post else None)
 
 
 def _pack_arguments(errand: Errand) -> Parcel:
