@@ -76,10 +76,14 @@ for manager in managers:
 # Of a signal on a running loop asyncio decides: what is raised in a callback is logged, and an
 # interrupt after the main task's last line is dropped.
 CALLS = [a_run, a_group, a_map, *[a_loop] * (HOW == "cancels")]
+context, begun = Context(), time.perf_counter()
+for n in range(100):
+    CALLS[n % len(CALLS)]()
+typical = (time.perf_counter() - begun) / 100  # that the moments fall inside on any machine
 met = cut = 0
 for n in range(COUNT):
     context = Context()
-    thread = threading.Thread(target=ring, args=(chance.uniform(0, 0.002),))
+    thread = threading.Thread(target=ring, args=(chance.uniform(0, typical),))
     inside = True
     try:
         thread.start()
@@ -116,7 +120,7 @@ def test_a_signal_at_any_of_1000_moments_is_met_by_one_error(how: str) -> None:
 
     assert done.returncode == 0, done.stderr
     assert done.stdout == "seed 7: 1000 met, left []\n"
-    assert int(done.stderr.split()[0]) > 300, "too few came inside"
+    assert int(done.stderr.split()[0]) > 100, "too few came inside"
 
 
 PLACES = {

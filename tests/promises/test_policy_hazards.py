@@ -319,6 +319,21 @@ def test_an_interrupt_ends_what_a_policy_calls(start: Callable[[str], Program], 
     assert program.rest() == ["KeyboardInterrupt"]
 
 
+def test_a_deadline_that_passes_just_as_the_run_ends_is_too_late(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The timer has taken the callback already, and calls it when the run has let go of all."""
+    clear = Execution.clear
+
+    def late(self: Execution) -> None:
+        clear(self)
+        self.stop()
+
+    monkeypatch.setattr(Execution, "clear", late)
+    run = JobManager([job(lambda: 1, name="one")]).execute(Context(timeout=60))
+    assert run["one"] == 1
+
+
 @pytest.mark.slow
 def test_random_policies_lose_no_place_and_never_hang() -> None:
     """Threads and loops at once, switching at every moment; see ``policy_stress``."""

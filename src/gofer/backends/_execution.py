@@ -246,7 +246,10 @@ class Execution:
 
     def stop(self) -> None:
         """Start nothing more; called when the context is cancelled, perhaps by a signal handler."""
-        self.core.cancelled(late=self.ctx._by_deadline)
+        ctx = self.ctx  # read once: clear() may come in between
+        if ctx is None:  # a deadline that passed just as the run ended
+            return
+        self.core.cancelled(late=ctx._by_deadline)
         lane = self.lane
         if lane is not None:
             lane.post(force=True)
