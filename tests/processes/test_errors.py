@@ -133,7 +133,7 @@ def test_an_exception_comes_back_as_itself(backend: Any, fn: Any) -> None:
     shown = "".join(traceback.format_exception(caught.value))
     assert "raise kind(*args)" in shown
     assert shown.count("failing_jobs.py") == 1
-    assert "_child.py" not in shown
+    assert "_far_worker.py" not in shown
 
 
 def test_a_remote_traceback_is_shown_once(one: Any) -> None:

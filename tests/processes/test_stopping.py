@@ -26,6 +26,7 @@ from gofer import (
     JobTimeout,
     job,
 )
+from gofer.backends import ProcessBackend
 
 
 def cancel_when_it_began(ctx: Context, folder: Path) -> None:
@@ -275,3 +276,21 @@ def test_a_second_ctrl_c_does_not_wait(tmp_path: Path) -> None:
     assert "interrupted" in out
     assert time.monotonic() - since < 4  # it is 5 s where somebody waits for the run's end
     assert comes(lambda: not is_alive(worker))
+
+
+def test_a_job_hears_of_its_end_though_much_lies_in_the_pipe_before_it(tmp_path: Path) -> None:
+    """50 MB for the next job were sent first; and the worker needs no signal: it lives."""
+    one = ProcessBackend(1)
+    try:
+        before = JobManager([job(jobs.pid)]).execute(backend=one)["pid"]
+        with Context() as ctx:
+            cancel_when_it_began(ctx, tmp_path)
+            with pytest.raises(Cancelled, match="enough"):
+                with Group(ctx, backend=one) as group:
+                    group.go(stopping.awaits, str(tmp_path))
+                    group.go(jobs.take, bytes(50_000_000))
+
+        assert (tmp_path / "cleaned").exists()
+        assert JobManager([job(jobs.pid)]).execute(backend=one)["pid"] == before
+    finally:
+        one.close()

@@ -16,7 +16,14 @@ if TYPE_CHECKING:
     from typing import Any
 
 
-_FUNCTIONS = 2000  # four times as many as the parent keeps; see ``_errands``
+_FUNCTIONS = 2000  # four times as many as the parent keeps; see ``_port``
+
+
+def learn(functions: dict[int, Any], number: int, data: bytes, buffers: list[Any]) -> None:
+    """Keep a function, and of all only so many, the last: the parent asks for no others."""
+    if len(functions) >= _FUNCTIONS:
+        del functions[next(iter(functions))]
+    functions[number] = Parcel(data, buffers)
 
 
 class Run:
@@ -52,12 +59,6 @@ class Run:
                 self.variables.run(getattr(sys.modules[module], name).set, value)
             except Exception:  # it is not there: this job's module may never ask for it
                 continue
-
-    def learn(self, number: int, function: Parcel) -> None:
-        """Keep a function, and of all only so many, the last: the parent asks for no others."""
-        if len(self.functions) >= _FUNCTIONS:
-            del self.functions[next(iter(self.functions))]
-        self.functions[number] = function
 
     def set_those_of_main(self) -> None:
         """Set the variables of the parent's main module, where a job has had it loaded."""

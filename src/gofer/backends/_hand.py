@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 _SOCKET = 1 << 20  # bytes that a socket may hold; the system may allow fewer
 
+_URGENT = (_letters.CANCEL, _letters.BACK)
+
 
 class Hand:
     """A worker process.
@@ -39,7 +41,7 @@ class Hand:
         asked: Whether it has been asked to give back what has not begun.
         halting: Numbers of jobs that it has been told to stop, and that have not ended.
         served: How many jobs it has been given.
-        known: Run -> numbers of the functions that it knows.
+        known: Run -> numbers of the functions that it knows; 0 -> those of all runs.
         params: Run -> the fingerprint of the param that it has.
     """
 
@@ -61,13 +63,17 @@ class Hand:
             theirs.callback(sock.close)
             ours.callback(self.sock.close)
             life, self.life = os.pipe()
-            theirs.callback(os.close, life)
-            ours.callback(os.close, self.life)
+            bell, self.rope = os.pipe()
+            for end in (life, bell):
+                theirs.callback(os.close, end)
+            for end in (self.life, self.rope):
+                ours.callback(os.close, end)
+            os.set_blocking(self.rope, False)
             memory = theirs.enter_context(tempfile.TemporaryFile())
             memory.truncate(_letters.JOURNAL)
             self.journal = ours.enter_context(mmap.mmap(memory.fileno(), _letters.JOURNAL))
             self._fault: Any = ours.enter_context(tempfile.TemporaryFile())
-            fds = [sock.fileno(), memory.fileno(), self._fault.fileno(), life]
+            fds = [sock.fileno(), memory.fileno(), self._fault.fileno(), life, bell]
             self.pid: int = starter.launch(fds)
             ours.pop_all()  # it is there, and so they are kept
         self.watch = _pidfd(self.pid)
@@ -79,9 +85,10 @@ class Hand:
         self.ready = self.leaving = self.asked = False
         self.halting: set[int] = set()
         self.blocked = False  # whether its socket takes no more for now
+        self.urgent = False  # whether it has to hear the next frame at once
         self.news_at = _parts.clock()
         self.served = 0
-        self.known: dict[int, set[int]] = {}
+        self.known: dict[int, set[int]] = {0: set()}
         self.params: dict[int, Any] = {}
         self.over: list[Any] = []
         self.messages: list[Any] = []
@@ -94,6 +101,7 @@ class Hand:
 
     def say(self, *message: Any, buffers: Any = ()) -> None:
         """Add a message to the next frame."""
+        self.urgent = self.urgent or message[0] in _URGENT
         self.messages.append(message)
         self.buffers.extend(buffers)
 
@@ -104,6 +112,11 @@ class Hand:
             self.over, self.messages, self.buffers = [], [], []
         try:
             self.blocked = not self.writer.flush()
+            if self.urgent or (self.blocked and self.current):
+                self.urgent = False
+                os.write(self.rope, b"!")
+        except BlockingIOError:  # it rings already
+            return
         except OSError:  # it is dead; the reader will see it
             self.blocked = False
 
@@ -143,6 +156,7 @@ class Hand:
             self.kill(signal.SIGKILL)
         self.sock.close()
         os.close(self.life)
+        os.close(self.rope)
         if self.watch is not None:
             os.close(self.watch)
         self._fault.close()

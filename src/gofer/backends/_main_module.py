@@ -59,7 +59,7 @@ def opened(parcel: Parcel) -> Any:
     Raises:
         WorkerFailed: The parent's main module cannot be loaded, or not far enough.
     """
-    if b"__main__" not in parcel.data or b"cloudpickle" in parcel.data or known is None:
+    if b"__main__" not in parcel.data or parcel.is_by_value or known is None:
         return parcel.open()
     if not _loading:  # not the name: whoever imports multiprocessing sets that, too
         _load(*known)

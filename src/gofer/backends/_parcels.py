@@ -23,6 +23,7 @@ LARGE = 1 << 16
 _MOST = 1 << 30  # bytes of a pickle; marshal, which carries it, takes less than twice as much
 
 _MAIN = b"__main__"
+_BY_VALUE = b"cloudpickle"
 
 
 class Parcel:
@@ -42,6 +43,11 @@ class Parcel:
     def size(self) -> int:
         """Bytes in all."""
         return len(self.data) + sum(memoryview(each).nbytes for each in self.buffers)
+
+    @property
+    def is_by_value(self) -> bool:
+        """Whether a function in it travels with its code, not by its name alone."""
+        return _BY_VALUE in self.data
 
     @property
     def print(self) -> tuple[bytes, ...]:
@@ -209,6 +215,12 @@ def pack_function(job: str, fn: Any) -> Parcel:
         NotPicklable: It does not pickle.
     """
     there = named(fn)
-    if there is not None and there is not fn and getattr(there, "fn", None) is fn:
+    if there is not fn and is_found(fn):
         return pack_for(job, "its function", _OfJob(there))
     return pack_for(job, "its function", fn)
+
+
+def is_found(fn: Any) -> bool:
+    """Return whether a function is found by its name; perhaps in the job that ``@job`` made."""
+    there = named(fn)
+    return there is fn or (there is not None and getattr(there, "fn", None) is fn)

@@ -11,13 +11,14 @@ import signal
 import socket
 import threading
 from collections import deque
+from contextlib import suppress
 from functools import partial
 from itertools import count
 
 from gofer import _parts
 from gofer._core.lanes import AWAY
 from gofer.backends import _letters
-from gofer.backends._errands import Errand, Port
+from gofer.backends._port import Port
 from gofer.backends._staff import Staff, how
 from gofer.errors import Cancelled, JobCrashed, describe
 
@@ -26,8 +27,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+    from gofer.backends._errands import Errand
     from gofer.backends._execution import Execution
     from gofer.backends._hand import Hand
+    from gofer.backends._parcels import Parcel
     from gofer.errors import WorkerFailed
 
 _LISTEN = 1.0  # seconds after which it looks up: a signal handler that raises may keep it unrung
@@ -43,6 +46,7 @@ class Pool:
     Attributes:
         numbers: Gives each run, function and errand a number of its own.
         paces: What is called -> seconds that it takes, as far as it is known.
+        functions: As those of a port, but of all runs: what is found by its name.
     """
 
     def __init__(
@@ -78,6 +82,7 @@ class Pool:
         self._stopping: set[Errand] = set()  # told to stop, and not ended
         self._round = 0
         self._staff = self._make_staff()
+        self.functions: dict[int, tuple[int, int, Parcel, Any]] = {}
 
     def open(self, execution: Execution) -> Port:
         """Serve a run."""
@@ -156,7 +161,9 @@ class Pool:
         self._staff.wait(self._timeout())
         self._awake = False
         self._obey()
-        self._book()
+        for port in tuple(self._ports):
+            if port.ended:
+                port.book()
         self._round += 1
         self._assign()
         self._press()
@@ -183,19 +190,14 @@ class Pool:
     def _timeout(self) -> float | None:
         if self._word or any(port.ended for port in self._ports):
             return 0.0
-        times = [errand.due for errand in self._stopping]
-        soonest = self._staff.due()
-        if soonest is not None:
-            times.append(soonest)
+        times = [*[errand.due for errand in self._stopping], *self._staff.due()]
         if self._ports:
             times.append(_parts.clock() + _LISTEN)
         return max(0.0, min(times) - _parts.clock()) if times else None
 
     def _heard(self, _events: int) -> None:
-        try:
+        with suppress(BlockingIOError):
             self._bell.recv(4096)
-        except BlockingIOError:
-            return
 
     def _obey(self) -> None:
         """Do what other threads have left word of."""
@@ -219,9 +221,15 @@ class Pool:
         for errand in tuple(port.errands):
             self._stop(errand)
         if port.closed or port.execution.over():  # perhaps with nobody there to close it
-            self._ports.pop(port, None)
-            for hand in self._staff.hands:
-                hand.forget(port.number)
+            self.part(port)
+
+    def part(self, port: Port) -> None:
+        """Have nothing more to do with a run: it is over."""
+        port.closed = True
+        self._hungry.pop(port, None)
+        self._ports.pop(port, None)
+        for hand in self._staff.hands:
+            hand.forget(port.number)
 
     def hungry(self, port: Port) -> None:
         """Note that a run has ready jobs."""
@@ -321,11 +329,6 @@ class Pool:
     def _forget(self, errand: Errand) -> None:
         errand.port.errands.discard(errand)
         self._stopping.discard(errand)
-
-    def _book(self) -> None:
-        for port in tuple(self._ports):
-            if port.ended:
-                port.book()
 
     # -- stopping
 

@@ -78,15 +78,15 @@ class Staff:
         for key, events in self._selector.select(seconds):
             key.data(events)
 
-    def due(self) -> float | None:
-        """Return when something is to be done without news, on the clock."""
+    def due(self) -> list[float]:
+        """Return when things are to be done without news, on the clock."""
         times = []
         for hand in self.hands:
             if len(hand.in_flight) > 1 and not hand.asked:
                 times.append(hand.news_at + _PATIENCE)
             elif hand.ready and not hand.in_flight and not hand.leaving:
                 times.append(hand.news_at + IDLE_AFTER)
-        return min(times, default=None)
+        return times
 
     def see_to_times(self) -> None:
         """Ask back what waits behind a long job; have those leave that have nothing to do."""

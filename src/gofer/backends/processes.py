@@ -9,9 +9,10 @@ import threading
 import weakref
 
 from gofer.backends import _main_module
-from gofer.backends._errands import Away, Port
+from gofer.backends._errands import Away
 from gofer.backends._nursery import METHODS, ForkServer, Spawn
 from gofer.backends._pool import Pool
+from gofer.backends._port import Port
 from gofer.errors import BackendError
 
 TYPE_CHECKING = False

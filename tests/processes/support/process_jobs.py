@@ -68,7 +68,7 @@ def die_while_sending(how: str) -> bytes:
             frame = sys._current_frames()[main]  # type: ignore[index]
             while frame is not None:
                 if frame.f_code.co_name == "send" and frame.f_code.co_filename.endswith(
-                    "_child.py"
+                    "_far_worker.py"
                 ):
                     die(how)
                 frame = frame.f_back  # type: ignore[assignment]
