@@ -25,13 +25,7 @@ from gofer._context import _CURRENT, Context
 from gofer._core.states import CANCELLED, FAILED, SKIPPED
 from gofer._timer import timer
 from gofer.backends._frames import ENGINE, IDENTS, job_frame, place_of, strip
-from gofer.errors import (
-    Cancelled,
-    DeadlineExceeded,
-    JobPanic,
-    NotAwaitedError,
-    describe,
-)
+from gofer.errors import Cancelled, DeadlineExceeded, JobPanic, NotAwaitedError, describe
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
