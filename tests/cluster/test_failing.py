@@ -59,6 +59,29 @@ def test_a_failure_stops_what_runs_and_nothing_else_starts(cluster: Any, signals
     assert signals.times("late") == 0
 
 
+def test_a_stop_that_took_two_names_of_a_worker_for_two_workers_waited_for_ever(
+    cluster: Any, signals: Any
+) -> None:
+    """More jobs than places: news and the answer to the stop have to name a worker alike."""
+
+    def runs(ctx: Context) -> None:
+        try:
+            os.mkdir(f"{signals.folder}/first")
+        except FileExistsError:
+            signals.set("runs")
+            ctx.sleep(60)
+        signals.wait("runs", ctx)
+        raise ValueError("no")
+
+    many = [job(runs, name=f"n{i}") for i in range(20)]
+    run = JobManager(many).execute(backend=cluster, check=False)
+    assert isinstance(run.error, ValueError)
+    states = [run.record(each).state for each in many]
+    assert set(states) == {"failed", "cancelled", "not started"}
+    began = [run.record(each).thread for each in many if run.record(each).state == "cancelled"]
+    assert all(thread.startswith("worker ") and " at " in thread for thread in began)
+
+
 def test_what_ended_before_the_failure_can_still_be_fetched(cluster: Any) -> None:
     """Its results are kept, as on one machine."""
 

@@ -60,7 +60,7 @@ class Ledger:
 
     def heard(self, message: dict[str, Any]) -> None:
         """Book the news in a message."""
-        worker = message["worker"]
+        worker = message["where"]
         with self._door:
             self._clocks.heard(worker, message["sent"], _parts.wall_clock())
             for news in pickle.loads(message["news"]):

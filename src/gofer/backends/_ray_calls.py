@@ -247,7 +247,7 @@ class Graph:
         if began is not None:
             news = [("began", self.whole.pieces[number].jobs[0], began)]
             sent = _parts.wall_clock()
-            message = {"worker": worker, "number": 0, "sent": sent, "news": pickle.dumps(news, 5)}
+            message = {"where": worker, "number": 0, "sent": sent, "news": pickle.dumps(news, 5)}
             self.whole.heard(message)
         self.whole.lost(number, worker)
 

@@ -140,7 +140,9 @@ class Site:
         news, self._news = self._news, []
         self._sent_at = at
         self.heard += 1
-        message = {"worker": self.worker, "number": self.heard, "sent": _parts.wall_clock()}
+        # Not "worker": under that key Dask's scheduler puts an address, which is not what
+        # `standing` calls this one.
+        message = {"where": self.worker, "number": self.heard, "sent": _parts.wall_clock()}
         self._send({**message, "news": pickle.dumps(news, 5)})
 
     def standing(self) -> tuple[str, int, list[int]]:
