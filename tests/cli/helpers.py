@@ -64,6 +64,11 @@ def tips(*, oders): ...
 def orders(): ...
 """
 
+AFTER_ARGPARSE = (
+    "import argparse, sys; argparse.ArgumentParser().format_help(); known = {*sys.modules}"
+)
+"""Code that notes what a help text needs anyhow: on Python 3.14 its colours load `inspect`."""
+
 
 def environment(**extra: str) -> dict[str, str]:
     """Return an environment in which the Gofer under test is found from every folder."""

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from .helpers import Gofer, command, environment
+from .helpers import AFTER_ARGPARSE, Gofer, command, environment
 
 __all__ = ["command"]  # a fixture
 
@@ -174,7 +174,8 @@ def test_a_wrong_file_names_the_nearest(command: Gofer) -> None:
 def test_a_module_is_loaded_only_by_the_command_that_needs_it() -> None:
     """`gofer --help` loads no command, no picture, and nothing for the network."""
     code = (
-        "import sys; from gofer.cli import main; main(['--help']); print(*sorted(sys.modules)); "
+        f"{AFTER_ARGPARSE}; from gofer.cli import main; main(['--help']); "
+        "print(*sorted(set(sys.modules) - known)); "
         "sys.exit(len([m for m in sys.modules if m.startswith('gofer.')]))"
     )
     done = subprocess.run(
