@@ -176,6 +176,26 @@ def test_locks_in_the_wrong_order_are_found() -> None:
     assert "job 'one' waits at" in found.problem
 
 
+def test_a_run_that_is_given_up_closes_its_loop() -> None:
+    """On Python 3.14 the loop stayed open: what a thread calls there has a lock of its own."""
+    loops = []
+
+    @job
+    def one() -> None:
+        threading.Event().wait()
+
+    @job
+    async def other() -> None:
+        loops.append(asyncio.get_running_loop())
+        await asyncio.Event().wait()
+
+    found = explore(JobManager([one, other]), runs=FEW).found
+    assert found is not None
+    assert "a deadlock" in found.problem
+    assert loops
+    assert all(loop.is_closed() for loop in loops)
+
+
 def test_a_lost_update_of_a_group_is_found() -> None:
     """Any code that uses Gofer can be explored, not only a manager."""
 

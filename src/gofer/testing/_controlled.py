@@ -300,6 +300,16 @@ class Loop(_Base):  # type: ignore[misc]  # its methods are narrower than typesh
             conductor.touch(TIME, write=True)
         return super().call_at(when, callback, *args, context=context)
 
+    def call_soon_threadsafe(self, callback: Any, *args: Any, context: Any = None) -> Any:
+        """Call something soon, without the lock that Python 3.14 gives to such a call.
+
+        One strand runs at a time, and a lock of this run could not be taken once it is given up.
+        What is given up ends in any order, so the loop may be closed before who calls it.
+        """
+        if self._conductor.dead is None:
+            self._check_closed()
+        return self._call_soon(callback, args, context)
+
     def serve(self, coroutine: Any = None) -> Any:
         """Run a coroutine, or until it is stopped; then cancel what is left, and close."""
         try:
