@@ -12,7 +12,7 @@ import pytest
 
 import gofer
 
-from .programs import START, ends, says
+from .programs import START, TIMEOUT, ends, says
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals are POSIX's")
 
@@ -174,10 +174,30 @@ except KeyboardInterrupt:
 """
 
 
+HOW = ["manager.execute()", "asyncio.run(manager.aexecute())"]
+
+
 @pytest.mark.parametrize("place", PLACES)
-@pytest.mark.parametrize("how", ["manager.execute()", "asyncio.run(manager.aexecute())"])
+@pytest.mark.parametrize("how", HOW)
 def test_ctrl_c_ends_a_run_whatever_its_job_waits_for(place: str, how: str) -> None:
     """Row 21: no queued job starts, ``finally`` blocks run, KeyboardInterrupt comes out."""
+    assert signalled(signal.SIGINT, place, how) == (
+        0,
+        ["cleaned"] * (place == "async finally") + ["interrupted"],
+    )
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_sigterm_ends_a_run_whatever_its_job_waits_for(place: str) -> None:
+    """Row 17: as Ctrl-C does, and then it ends the program."""
+    assert signalled(signal.SIGTERM, place, HOW[0]) == (
+        -signal.SIGTERM,
+        ["cleaned"] * (place == "async finally"),
+    )
+
+
+def signalled(signum: int, place: str, how: str) -> tuple[int, list[str]]:
+    """Send a signal to a program whose job waits; return how it ended, and what it said then."""
     process = subprocess.Popen(
         [sys.executable, "-c", START + INTERRUPTED.format(job=PLACES[place], how=how)],
         env={**os.environ, "PYTHONPATH": str(Path(gofer.__file__).parents[1])},
@@ -187,24 +207,9 @@ def test_ctrl_c_ends_a_run_whatever_its_job_waits_for(place: str, how: str) -> N
     )
     assert process.stdout is not None
     assert process.stdout.readline() == "ready\n"
-    process.send_signal(signal.SIGINT)
-    said, complained = process.communicate(timeout=50)
-
-    assert process.returncode == 0, complained
-    expected = ["cleaned", "interrupted"] if place == "async finally" else ["interrupted"]
-    assert [line for line in said.splitlines() if line != "ready"] == expected
-
-
-def test_sigterm_ends_the_process_as_it_always_does() -> None:
-    """Row 17: Gofer takes no signal but Ctrl-C; a program that wants more cancels its context."""
-    done = ends("""
-    def kills():
-        os.kill(os.getpid(), signal.SIGTERM)
-        time.sleep(60)
-    JobManager([job(kills), job(lambda: time.sleep(60), name="other")]).execute()
-    """)
-
-    assert (done.returncode, done.stdout, done.stderr) == (-signal.SIGTERM, "", "")
+    process.send_signal(signum)
+    said, _ = process.communicate(timeout=TIMEOUT)
+    return process.returncode, [line for line in said.splitlines() if line != "ready"]
 
 
 def test_a_handler_of_sigterm_may_cancel_the_run() -> None:

@@ -1,15 +1,20 @@
-"""Ctrl-C while the main thread executes a run.
+"""Ctrl-C and SIGTERM while the main thread executes a run.
 
 Python raises KeyboardInterrupt between any two lines of the main thread, and such a line may be
 one of Gofer's own, with a job half booked. So while a run is executed in the main thread, and only
 if the program has not put its own handler there, the handler is this one: it cancels the run, and
 raises only where the main thread is in a job. The second Ctrl-C raises where it waits, too.
+
+SIGTERM would end the program with jobs half done. Where the program leaves it to the system, it is
+taken like Ctrl-C. When the outermost run has ended it is given back and raised again, so the
+program ends as SIGTERM ends one, its jobs stopped before. A second SIGTERM does not wait.
 """
 
 from __future__ import annotations
 
 import _signal as _given  # type: ignore[import-not-found]  # `signal` takes ten times longer
 import _thread
+import os
 import threading
 
 from gofer import _parts
@@ -23,15 +28,12 @@ if TYPE_CHECKING:
     from typing import Any
 
 _C: Any = _given
-SIGINT, default_int_handler, getsignal, signal = (
-    _C.SIGINT,
-    _C.default_int_handler,
-    _C.getsignal,
-    _C.signal,
-)
+SIGINT, SIGTERM, SIG_DFL = _C.SIGINT, _C.SIGTERM, _C.SIG_DFL
+default_int_handler, getsignal, signal = _C.default_int_handler, _C.getsignal, _C.signal
 
 _A_MOMENT = 0.01  # seconds in which a generator is done with closing
 _runs: list[Execution] = []  # those that the main thread executes, outermost first
+_told: list[int] = []  # the SIGTERM that is to be raised again when these have ended
 _PACKAGE = __file__.removesuffix("backends/_interrupt.py").removesuffix("backends\\_interrupt.py")
 
 
@@ -40,21 +42,39 @@ def begin(execution: Execution) -> bool:
     if not _parts.is_main_thread():
         return False
     if not _runs:
-        if not is_default():
-            return False
-        signal(SIGINT, _handle)
+        if getsignal(SIGINT) is default_int_handler:
+            signal(SIGINT, _handle)
+        if getsignal(SIGTERM) == SIG_DFL:
+            try:
+                signal(SIGTERM, _terminate)
+            except ValueError:  # in a subinterpreter no thread is the main one
+                return False
     _runs.append(execution)
     return True
 
 
 def end(execution: Execution) -> None:
-    """Stop watching over a run. In another thread than ``begin``, the handler stays behind."""
+    """Stop watching over a run. In another thread than ``begin``, the handlers stay behind."""
     _runs.remove(execution)
-    if not _runs and getsignal(SIGINT) is _handle:
-        try:
+    if _runs:
+        return
+    try:
+        _give_back()
+        if getsignal(SIGINT) is _handle:
             signal(SIGINT, default_int_handler)
-        except ValueError:  # not the main thread: a generator that was passed on
-            return
+    except ValueError:  # not the main thread: a generator that was passed on
+        return
+
+
+def _give_back() -> None:
+    """Leave SIGTERM to the system again, and raise the one that came."""
+    if getsignal(SIGTERM) is _terminate:
+        signal(SIGTERM, SIG_DFL)
+    if _told:
+        _told.clear()
+        _C.raise_signal(SIGTERM)
+        # Only the first process of a container comes here, which the system protects from its own
+        # signals: the run raises KeyboardInterrupt then.
 
 
 def is_default() -> bool:
@@ -65,8 +85,21 @@ def is_default() -> bool:
 def _handle(_signum: int, frame: FrameType | None) -> None:
     if not _runs:  # between two lines of `end`, or left behind by it
         raise KeyboardInterrupt
+    _cancel_runs(KeyboardInterrupt(), frame)
+
+
+def _terminate(signum: int, frame: FrameType | None) -> None:
+    again = bool(_told) or not _runs  # the second one; or left behind, as above
+    _told.append(signum)
+    if again:
+        _give_back()
+    else:
+        _cancel_runs(KeyboardInterrupt("SIGTERM"), frame)
+
+
+def _cancel_runs(error: KeyboardInterrupt, frame: FrameType | None) -> None:
+    """Cancel all that the main thread executes; raise the error where that harms nothing."""
     again = _runs[-1].interrupted is not None
-    error = KeyboardInterrupt()
     for execution in _runs:
         execution.interrupted = execution.interrupted or error
         execution.hurried = again
@@ -101,3 +134,13 @@ def _interrupt_main_thread() -> None:
         _thread.interrupt_main()
     else:
         kill(threading.main_thread().ident, SIGINT)
+
+
+def _renew() -> None:
+    """Let a forked process end by SIGTERM: the runs are its parent's."""
+    _told.clear()
+    if getsignal(SIGTERM) is _terminate:
+        signal(SIGTERM, SIG_DFL)
+
+
+os.register_at_fork(after_in_child=_renew)
