@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import failing_jobs as failing
@@ -11,6 +12,7 @@ import pytest
 import stopping_jobs as stopping
 
 from gofer import Group, JobManager, Retry, job
+from gofer.backends import _staff
 from gofer.errors import JobCrashed
 
 ENDS = {
@@ -114,3 +116,20 @@ def test_a_worker_that_dies_in_front_of_a_grandchild_is_noticed(
     os.kill(int((tmp_path / "child").read_text()), signal.SIGKILL)
 
     assert caught.value.exitcode == 3
+
+
+def test_a_job_that_ended_after_its_worker_had_closed_its_socket_was_said_to_have_crashed(
+    one: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The journal is read when the worker is dead: until then the job may still end."""
+    real = _staff.select.select
+
+    def select(*given: Any) -> Any:  # the pool waits for the worker's death
+        jobs.mark(str(tmp_path), "noticed", "")
+        return real(*given)
+
+    monkeypatch.setattr(_staff, "select", SimpleNamespace(select=select))
+    monkeypatch.setattr(_staff, "_DYING", 60.0)
+    with Group(backend=one) as group:
+        ended = group.go(jobs.close_all_and_go_on, str(tmp_path))
+    assert ended.result() == "done"

@@ -128,7 +128,6 @@ def test_map_that_is_left_early_ends_its_jobs(warmed: Any, tmp_path: Path) -> No
         stopping.first_or_spin, [(str(tmp_path), i) for i in range(4)], backend=warmed, limit=2
     ):
         assert result == 0
-        assert jobs.wait_for(str(tmp_path), "began")
         break
     else:
         raise AssertionError("nothing came")

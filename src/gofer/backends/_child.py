@@ -56,7 +56,7 @@ def main(sock_fd: int, journal_fd: int, fault_fd: int, life_fd: int, bell: int) 
     )
     _parts.start_thread(listener)
     for body, buffers in frames[1:]:
-        worker.told(marshal.loads(body), deque(buffers))
+        worker.told(marshal.loads(body), deque(buffers), idle=True)
     worker.send(framed(b""))  # ready
     worker.work()
     leave(0)

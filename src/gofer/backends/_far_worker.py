@@ -51,6 +51,7 @@ class Worker:
         self.line: deque[Any] = deque()
         self.ear = threading.Lock()  # around the reader, and what is done with what it reads
         self.idle = False  # whether the main thread waits for the parent; it reads, nobody else
+        self.rung = False  # whether the parent has rung, and nobody has read all there was since
         self.lock = threading.Lock()  # around the journal's replies and the socket
         self.filled = 0
         self.flushed_at = 0.0
@@ -232,15 +233,23 @@ class Worker:
     # Listening
 
     def listen(self, bell: int) -> None:
-        """Hear what the parent says when it rings, as long as the main thread is busy."""
+        """Hear what the parent says when it rings, as long as the main thread is busy.
+
+        A ring that comes while the main thread is idle is left to it: see ``hear``.
+        """
         parent = self.said()
         while os.read(bell, 4096):
+            with self.ear:
+                self.rung = True
             while self.hear(idle=False):
                 parent.poll()
         gone()
 
     def hear(self, *, idle: bool) -> bool:
         """Do what the parent has said; return whether this thread is to hear the rest, too.
+
+        What it rang for may stand behind a job. So after a ring all is read that there is, before
+        anybody begins that job: nobody would listen until it has ended.
 
         Args:
             idle: Whether this is the main thread, or one that stands in for it.
@@ -250,10 +259,14 @@ class Worker:
                 if self.idle != idle:
                     return False
                 self.idle = False
-                for body, buffers in self.reader.read():
-                    self.told(marshal.loads(body), deque(buffers))
-        except BlockingIOError:
-            pass
+                try:
+                    while True:
+                        for body, buffers in self.reader.read():
+                            self.told(marshal.loads(body), deque(buffers), idle=idle)
+                        if not self.rung:
+                            break
+                except BlockingIOError:
+                    self.rung = False
         except (EOFError, OSError):
             gone()
         except BaseException as error:  # a fault; a worker that does not listen is of no use
@@ -261,8 +274,14 @@ class Worker:
             gone()
         return True
 
-    def told(self, messages: list[Any], buffers: deque[Any]) -> None:
-        """Do what some messages say."""
+    def told(self, messages: list[Any], buffers: deque[Any], *, idle: bool) -> None:
+        """Do what some messages say.
+
+        Args:
+            messages: They.
+            buffers: What stands beside them.
+            idle: Whether no job runs, as the main thread reads.
+        """
         for kind, *rest in messages:
             taken: list[Any] = []
             if kind in _WITH_BUFFERS:
@@ -284,7 +303,7 @@ class Worker:
             elif kind == _letters.CANCEL:
                 self.cancel(*rest)
             elif kind == _letters.BACK:
-                self.give_back()
+                self.give_back(but=idle)
             else:
                 self.leaving = True
 
@@ -303,10 +322,15 @@ class Worker:
         if task is not None:
             self.loop.call_soon_threadsafe(task.cancel)
 
-    def give_back(self) -> None:
-        """Give back what has not begun, and send the replies that wait."""
+    def give_back(self, *, but: int = 0) -> None:
+        """Give back what has not begun, and send the replies that wait.
+
+        Args:
+            but: How many, of the first, it is to keep. A worker that got to run so late that it was
+                asked before it could begin would go on giving back for ever.
+        """
         returned = b""
-        while self.line:
+        while len(self.line) > but:
             try:
                 number = self.line.pop()[0]
             except IndexError:  # the other thread took the last one

@@ -113,7 +113,7 @@ class Hand:
         try:
             self.blocked = not self.writer.flush()
             if self.urgent or (self.blocked and self.current):
-                self.urgent = False
+                self.urgent = self.blocked  # once more, when the rest is there to be heard
                 os.write(self.rope, b"!")
         except BlockingIOError:  # it rings already
             return

@@ -147,7 +147,7 @@ class Pool:
                 faults, fault = faults + 1, error
                 self._broken(error)
         with self._lock:
-            ports = tuple(self._ports)
+            ports = list(self._ports)
             self._ports.clear()
             self._thread = None
             self._unhang()
@@ -161,7 +161,7 @@ class Pool:
         self._staff.wait(self._timeout())
         self._awake = False
         self._obey()
-        for port in tuple(self._ports):
+        for port in list(self._ports):
             if port.ended:
                 port.book()
         self._round += 1
@@ -188,7 +188,7 @@ class Pool:
         self._bell = self._rope = None
 
     def _timeout(self) -> float | None:
-        if self._word or any(port.ended for port in self._ports):
+        if self._word or any(port.ended for port in list(self._ports)):
             return 0.0
         times = [*[errand.due for errand in self._stopping], *self._staff.due()]
         if self._ports:
@@ -376,7 +376,7 @@ class Pool:
         self._word.extend(word for word in words if word[0] != "send")
         self._line.clear()
         self._stopping.clear()
-        calls: list[Any] = [partial(self._fail, port, sent, error) for port in tuple(self._ports)]
+        calls: list[Any] = [partial(self._fail, port, sent, error) for port in list(self._ports)]
         for call in (partial(staff.close, at_once=True), *calls):
             try:
                 call()

@@ -246,10 +246,10 @@ class Staff:
         self._selector.unregister(hand.sock)
         if hand.watch is not None:
             self._selector.unregister(hand.watch)
-        self._hear_the_last(hand)
         if hand.watch is not None and not select.select([hand.watch], [], [], _DYING)[0]:
             hand.kill(signal.SIGKILL)  # it has closed its socket, and lives
         status = self._starter.status(hand.pid)
+        self._hear_the_last(hand)  # only now: until its end it may have done more
         current = hand.in_flight.pop(hand.current, None)
         left = list(hand.in_flight.values())
         for errand in left:

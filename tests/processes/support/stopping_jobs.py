@@ -137,9 +137,10 @@ def dive(depth: int) -> list[int]:
 
 
 def first_or_spin(item: tuple[str, int]) -> int:
-    """Return at once for the first, else never."""
+    """Return for the first when another has begun, else never."""
     if item[1]:
         spin(item[0])
+    assert wait_for(item[0], "began")
     return item[1]
 
 
