@@ -1,4 +1,4 @@
-"""What pytest must not import: files that need an engine which is not installed here."""
+"""What pytest must not import: files that need a package which is not installed here."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ BACKENDS = "src/gofer/backends"
 
 NEEDS = {
     "distributed": [f"{BACKENDS}/dask.py", f"{BACKENDS}/_dask_*.py"],
+    "pydantic": ["tests/processes/support/pydantic_pages.py"],
+    "starlette": ["src/gofer/contrib/starlette.py"],
     "ray": [f"{BACKENDS}/ray.py", f"{BACKENDS}/_ray_*.py", "tests/cluster/ray_*.py"],
 }
 """Package -> the files that import it."""

@@ -24,7 +24,7 @@ IMPORT = re.compile(r"^\s*(?:from|import)\s+(\w+)", re.MULTILINE)
 @job
 def files(ctx: Context, folder: str) -> list[str]:
     """List the files."""
-    return sorted(map(str, Path(folder).glob("*.py")))
+    return sorted(str(path) for path in Path(folder).glob("*.py") if path.is_file())
 
 
 def counting(part: int) -> Callable[..., Counter[str]]:

@@ -131,8 +131,7 @@ def signals(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Signals:
     """Signals for one test; by value, as workers cannot import this file."""
     import sys
 
-    import cloudpickle
-
+    cloudpickle = pytest.importorskip("cloudpickle", reason="pip install 'gofer[process]'")
     module = sys.modules[Signals.__module__]
     cloudpickle.register_pickle_by_value(module)
     return Signals(tmp_path)

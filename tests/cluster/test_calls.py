@@ -150,7 +150,7 @@ def test_a_deadline_stops_a_group(cluster: Any) -> None:
 
 def test_a_group_on_a_cluster_that_cannot_be_reached_is_an_error() -> None:
     """Nothing waits for ever."""
-    import dask as settings
+    settings = pytest.importorskip("dask", reason="pip install 'gofer[dask]'")
 
     from gofer.backends import DaskBackend
     from gofer.errors import BackendError
@@ -165,6 +165,7 @@ def test_a_group_on_a_cluster_that_cannot_be_reached_is_an_error() -> None:
 
 def test_a_group_whose_cluster_goes_away_is_an_error(signals: Any) -> None:
     """What ran there is given up."""
+    pytest.importorskip("distributed", reason="pip install 'gofer[dask]'")
     from gofer.backends import DaskBackend
 
     cluster = DaskBackend()

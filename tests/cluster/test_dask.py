@@ -124,6 +124,7 @@ def test_results_that_nobody_can_ask_for_any_more_are_let_go_of(dask: Any) -> No
 
 def test_a_cluster_in_this_process_needs_no_address() -> None:
     """To try it; its dashboard is on a port that is free."""
+    pytest.importorskip("distributed", reason="pip install 'gofer[dask]'")
     from gofer.backends import DaskBackend
 
     with DaskBackend() as cluster:
@@ -143,7 +144,7 @@ def test_the_scheduler_may_be_given_by_its_address(client: Any) -> None:
 
 def test_a_cluster_that_cannot_be_reached_is_an_error_that_says_so() -> None:
     """Nothing waits for ever."""
-    import dask as settings
+    settings = pytest.importorskip("dask", reason="pip install 'gofer[dask]'")
 
     from gofer.backends import DaskBackend
 
@@ -156,6 +157,7 @@ def test_a_cluster_that_cannot_be_reached_is_an_error_that_says_so() -> None:
 
 def test_a_cluster_that_goes_away_in_mid_run_is_an_error(signals: Any) -> None:
     """What ran there is given up, after some seconds."""
+    pytest.importorskip("distributed", reason="pip install 'gofer[dask]'")
     from gofer.backends import DaskBackend
 
     cluster = DaskBackend()
