@@ -205,7 +205,7 @@ class Execution:
     def unpark(self) -> bool:
         """Let one thread go on that waits for this run."""
         try:
-            gate = self.parked.pop()
+            gate = self.parked.pop(0)
         except IndexError:
             return False
         gate.release()
@@ -213,9 +213,9 @@ class Execution:
 
     def notify(self) -> None:
         """Let all go on that wait for some job to end."""
-        while self.waiting:
+        for _ in range(len(self.waiting)):  # once each, though some may wait again at once
             try:
-                self.waiting.pop()()
+                self.waiting.pop(0)()
             except IndexError:  # somebody else took the last one
                 return
 
@@ -228,8 +228,8 @@ class Execution:
 
     def unpark_all(self) -> None:
         """Let all threads go on that wait for this run."""
-        while self.unpark():
-            pass
+        for _ in range(len(self.parked)):  # once each: who parks again at once has looked again
+            self.unpark()
 
     def finish(self) -> None:
         """Tell whoever waits for the run that it is over."""
