@@ -25,15 +25,20 @@ if "PYENV_VERSION" not in os.environ:
 
 PURE = [
     "attrs",
+    "cloudpickle",
+    "httpx",
     "hypothesis<6.131",  # later ones are compiled
     "interlock-cb",
     "opentelemetry-api",
+    "opentelemetry-sdk",
     "prometheus-client",
     "pytest>=9",
     "pytest-timeout",
     "rich",
     "stamina",
+    "starlette",
     "tenacity",
+    "uvicorn",
 ]
 """What the tests need, as far as it is pure Python: few wheels exist for a Python without GIL."""
 

@@ -286,8 +286,11 @@ async def test_jobs_that_add_jobs_for_ever_stop_at_a_failure(backend: Any) -> No
 
     async def adds_in_a_loop() -> None:
         while True:
-            await crew.go(nothing)
+            handle = await crew.go(nothing)
             await backend.sleep(1e-6)
+            # Else the line could grow faster than it is worked off, and nobody else had a turn.
+            while not (handle.done or crew.context.cancelled):
+                await backend.sleep(1e-6)
 
     async def adds_itself() -> None:
         nonlocal count

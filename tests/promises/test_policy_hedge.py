@@ -200,3 +200,14 @@ def test_a_quantile_is_one_of_the_durations() -> None:
     for _ in range(200):
         durations.add(7.0)
     assert durations.quantile(0.99) == 7.0
+    for took in range(1000):
+        durations.add(float(took))
+        assert durations.quantile(0.99) == max(7.0, took - 2)
+
+
+def test_durations_do_not_keep_what_they_do_not_need() -> None:
+    """However many attempts there were."""
+    durations = Durations()
+    for took in range(10_000):
+        durations.add(float(took))
+    assert len(durations._recent) <= 400
