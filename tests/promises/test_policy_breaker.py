@@ -89,6 +89,20 @@ async def test_an_open_breaker_ends_the_retries(backend: Any, virtual: Virtual) 
     ]
 
 
+@pytest.mark.parametrize("limit", [1, 4, None])
+async def test_one_breaker_for_all_jobs_of_a_run_is_their_budget_of_retries(
+    backend: Any, virtual: Virtual, limit: int | None
+) -> None:
+    """Of 50 jobs with nine attempts each no storm comes: what is under way when it opens is all."""
+    service, breaker = Service(), Breaker(5, reset_after=3600.0)
+    retry = Retry(9, on=ConnectionError, wait_initial=0.0)
+    jobs = [backend.job(service.ask, name=str(i), breaker=breaker, retry=retry) for i in range(50)]
+    run = await backend.execute(JobManager(jobs, limit=limit, fail_fast=False), check=False)
+
+    assert len(run.errors) == 50
+    assert 5 <= service.calls <= 4 + (limit or 50)
+
+
 async def test_only_errors_that_it_names_count(backend: Any, virtual: Virtual) -> None:
     """Others are answers, and a success in between begins the count anew."""
     service, breaker = Service(), Breaker(2, on=ConnectionError)
