@@ -87,6 +87,18 @@ def recurses() -> int:
     return 1 + recurses()
 
 
+def asks_for_much() -> bytearray:
+    """Ask for more than is allowed, at once."""
+    return bytearray(1 << 40)
+
+
+def fills_memory() -> None:
+    """Use up all that is allowed, and hold it."""
+    held = []
+    while True:
+        held.append(bytes(1 << 24))  # of which the system gives no page yet
+
+
 def segfaults() -> None:
     """Read what is nowhere."""
     import ctypes

@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import sys
 import time
 from typing import Any
 
 import pytest
 
-from gofer import Context, DeadlineExceeded, Group, JobManager, RunningLoopError, job
+from gofer import (
+    Cancelled,
+    Context,
+    DeadlineExceeded,
+    Group,
+    JobManager,
+    RunningLoopError,
+    job,
+)
+from gofer._core.lanes import LOOP
+from gofer._core.schedule import Schedule
 from gofer.backends import loop_backend
 
 from .programs import ends
@@ -160,6 +171,38 @@ def test_a_blocked_loop_is_told_with_its_line(monkeypatch: pytest.MonkeyPatch, c
         asyncio.run(JobManager([job(blocks)]).aexecute(ctx))
 
     assert f"job 'blocks' still runs at {__file__}:" in caplog.text
+
+
+@pytest.mark.parametrize("fails", [True, False])
+@pytest.mark.parametrize("beside", [True, False])
+@pytest.mark.parametrize("awaits", [True, False])
+def test_a_run_hung_whose_job_on_a_loop_could_not_be_booked(
+    monkeypatch: pytest.MonkeyPatch, caplog: Any, awaits: bool, beside: bool, fails: bool
+) -> None:
+    """Row 20: no memory to book a job: the run ends with that as its cause, as in threads."""
+    turn = Schedule.turn
+
+    def out_of_memory(core: Schedule, i: int, outcome: int, lane: int, at: float) -> int:
+        if lane == LOOP:
+            raise MemoryError("none left")
+        return turn(core, i, outcome, lane, at)
+
+    async def work() -> None:
+        if fails:
+            raise MemoryError("first")
+
+    jobs = [job(work), job(two, after=["work"]), *[job(lambda: 1, name="beside")] * beside]
+    manager = JobManager(jobs)
+    monkeypatch.setattr(Schedule, "turn", out_of_memory)
+    with pytest.raises(Cancelled) as caught:
+        asyncio.run(manager.aexecute()) if awaits else manager.execute()
+
+    assert "none left" in str(caught.value)
+    assert "two" in caught.value.__notes__[0].partition("not started: ")[2]
+    monkeypatch.undo()
+    assert manager.execute(check=False).ok is not fails
+    gc.collect()  # asyncio tells of the job's task now
+    assert "none left" in caplog.text
 
 
 def test_execute_in_a_thread_beside_a_loop_is_taken() -> None:

@@ -46,3 +46,21 @@ def strip(error: BaseException) -> None:
         trace = trace.tb_next
     if trace is not whole:
         with_traceback(error, trace)
+
+
+def make_room(error: BaseException) -> None:
+    """Let go of what a job's frames hold whose MemoryError could not be booked, for want of memory.
+
+    Args:
+        error: What was raised instead, with the job's as its context.
+    """
+    before = error.__context__
+    if not isinstance(error, MemoryError) or not isinstance(before, MemoryError):
+        return
+    trace = traceback_of(before)
+    while trace is not None:
+        try:
+            trace.tb_frame.clear()
+        except RuntimeError:  # it still runs
+            pass
+        trace = trace.tb_next

@@ -22,10 +22,11 @@ from typing import Any
 
 from gofer import _parts
 from gofer._core.lanes import AWAY, LOOP
-from gofer._core.states import FAILED, NOT_STARTED, SUCCEEDED
+from gofer._core.states import CANCELLED, FAILED, NOT_STARTED, SUCCEEDED
 from gofer.backends._execution import Execution
-from gofer.backends._frames import ENGINE
+from gofer.backends._frames import ENGINE, make_room
 from gofer.backends._interrupt import is_default
+from gofer.errors import InvalidTransition
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -231,27 +232,44 @@ class Lane:
     async def _perform(self, i: int) -> None:
         execution = self.execution
         try:
-            execution.keep(i, await execution.begin(i))
-        except BaseException as error:
+            try:
+                execution.keep(i, await execution.begin(i))
+            except BaseException as error:
+                at = _parts.clock() - execution.start
+                self._book(i, execution.caught(i, error), at)
+                return
             at = _parts.clock() - execution.start
-            self._book(i, execution.caught(i, error), at)
-            return
-        at = _parts.clock() - execution.start
-        if not self._alone:
-            self._book(i, SUCCEEDED, at)
-            return
-        # The same as _book, without what there is not.
-        core = execution.core
-        if self._tasks:
-            self._tasks.pop(i, None)
-        j = core.turn(i, SUCCEEDED, LOOP, at)
-        if j >= 0:
-            self._next.append(j)
-            self.pump()
-        elif core.stopped:
-            self.pump()
-        elif not core.running:
-            self._finish()
+            if not self._alone:
+                self._book(i, SUCCEEDED, at)
+                return
+            # The same as _book, without what there is not.
+            core = execution.core
+            if self._tasks:
+                self._tasks.pop(i, None)
+            j = core.turn(i, SUCCEEDED, LOOP, at)
+            if j >= 0:
+                self._next.append(j)
+                self.pump()
+            elif core.stopped:
+                self.pump()
+            elif not core.running:
+                self._finish()
+        except BaseException as error:
+            self._lost(i, error)
+            raise
+
+    def _lost(self, i: int, error: BaseException) -> None:
+        """End a run one of whose jobs could not be booked: there was no memory for it, perhaps."""
+        execution = self.execution
+        make_room(error)
+        execution.ctx.cancel(error)
+        self._tasks.pop(i, None)
+        with execution.lock:
+            try:
+                execution.core.ended(i, CANCELLED, _parts.clock() - execution.start)
+            except InvalidTransition:  # it had been booked just before
+                pass
+        self.pump()
 
     def _book(self, i: int, outcome: int, at: float) -> None:
         """Note that a job has ended, and go on with what that makes possible."""
