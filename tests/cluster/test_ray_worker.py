@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 import threading
 import time
+import weakref
 from types import SimpleNamespace
 from typing import Any
 
@@ -49,3 +51,23 @@ def test_what_cannot_be_done_is_raised() -> None:
     site: Any = SimpleNamespace()
     with pytest.raises(RuntimeError, match="broken"):
         _ray_worker._beside(site, False, lambda: None, broken)
+
+
+def test_a_worker_was_not_ended_as_it_owned_results_of_a_run_inside_a_job() -> None:
+    """They are garbage in circles, and Ray ends no worker that owns any object."""
+    from gofer.backends import _ray_inside
+
+    class Result:
+        pass
+
+    result = Result()
+    result.run = result  # type: ignore[attr-defined]
+    seen = weakref.ref(result)
+    gc.disable()
+    try:
+        del result
+        assert seen() is not None
+        _ray_inside.leave()
+        assert seen() is None
+    finally:
+        gc.enable()

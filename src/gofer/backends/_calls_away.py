@@ -19,7 +19,6 @@ from gofer.backends._clocks import Clocks
 from gofer.backends._far_errors import as_error
 from gofer.backends._far_jobs import Undone
 from gofer.backends._far_pickles import far_function, far_pickle, pack_run
-from gofer.backends._helpers import helpers
 from gofer.backends._outlet import Outlet, went_on
 from gofer.errors import BackendError, Cancelled, JobCrashed, describe
 
@@ -92,7 +91,7 @@ class Calls(Outlet):
         """Look at the run: from any thread, and from a signal handler."""
         if not self._begun:
             self._begun = True
-            helpers.lend(self.sender.name, self._serve)
+            self._set_off(self.sender.name, self._serve)
         self._open()
 
     # The helper

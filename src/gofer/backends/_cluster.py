@@ -19,7 +19,6 @@ from gofer._signature import is_async
 from gofer.backends._far_errors import as_error
 from gofer.backends._far_jobs import Errand, Undone
 from gofer.backends._far_pickles import far_function, far_pickle, pack_run
-from gofer.backends._helpers import helpers
 from gofer.backends._ledger import Ledger
 from gofer.backends._outlet import Outlet
 from gofer.backends._pieces import Piece, cut
@@ -196,7 +195,7 @@ class Whole(Outlet):
             self._begun = True
             if self.pieces:
                 self._ledger.give_away()
-                helpers.lend(self.engine.name, self._serve)
+                self._set_off(self.engine.name, self._serve)
                 return
         self._open()
 

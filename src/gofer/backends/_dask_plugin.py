@@ -7,22 +7,33 @@ says that it may be. So the plugin puts something else in its place: a piece tha
 
 from __future__ import annotations
 
+import threading
+from asyncio import get_running_loop
+from contextlib import contextmanager
+
 from dask._task_spec import Task
 from distributed import get_worker
+from distributed import threadpoolexecutor as pools
+from distributed import worker as workers
 from distributed.diagnostics.plugin import SchedulerPlugin
+from distributed.worker_state_machine import SecedeEvent
 
 from gofer import _parts
 from gofer.backends import _answers, _site
 from gofer.backends._far_errors import as_data
 from gofer.backends._far_jobs import Undone
+from gofer.backends._outlet import PLACE
 from gofer.errors import JobCrashed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from typing import Any
 
     from gofer.backends._far_jobs import Errand
     from gofer.backends._pack import Pack
+
+_MOMENT = 0.005  # seconds after which an async piece counts as one that waits
 
 MARK = "gofer"
 """Third in each key of ours: ``(function-run, piece, MARK, whether it may run again)``."""
@@ -140,6 +151,73 @@ def _site_here(pack: Pack) -> _site.Site:
     return _site.site_of(pack, name_of(worker), send, is_last)
 
 
+class _Place:
+    """One of as many places as a worker has: what a piece takes from others while it runs.
+
+    ``distributed.secede`` gives it away for its own thread only; a job with policies may wait in
+    another one, and async jobs have none. So this is what it does, for any.
+    """
+
+    def __init__(self, key: Any) -> None:
+        self._key, self._worker, self._start = key, get_worker(), _parts.clock()
+        self._lock = threading.Lock()
+        self._is_held = True
+
+    def give_away(self) -> None:
+        """Have the worker begin something else; what has the place goes on beside it."""
+        with self._lock:
+            if not self._is_held:
+                return
+            self._is_held = False
+            worker = self._worker
+            self._leave()
+            event = SecedeEvent(
+                key=self._key,
+                compute_duration=_parts.clock() - self._start,
+                stimulus_id=f"gofer-secede-{_parts.wall_clock()}",
+            )
+            worker.loop.add_callback(worker.handle_stimulus, event)
+
+    def _leave(self) -> None:
+        """Have no thread to give away."""
+
+    def __enter__(self) -> None:
+        self._before = PLACE.set(self)
+
+    def __exit__(self, *_: object) -> None:
+        PLACE.reset(self._before)
+        with self._lock:  # what a timeout has left behind has no place to give away
+            self._is_held = False
+
+
+class _Thread(_Place):
+    """A thread of a worker's pool, in which this is made. It ends with what it does."""
+
+    def __init__(self) -> None:
+        super().__init__(workers.thread_state.key)
+        self._thread, self._of_thread = threading.current_thread(), vars(pools.thread_state)
+        self._is_held = self._of_thread.get("proceed", False)  # of Dask's own kind of pool
+
+    def _leave(self) -> None:
+        self._of_thread["proceed"] = False
+        executor = self._of_thread["executor"]
+        with pools.threads_lock:
+            executor._threads.discard(self._thread)
+            executor._adjust_thread_count()
+
+
+@contextmanager
+def _aside(key: Any) -> Iterator[None]:
+    """Let async jobs be as many as they want: after a moment, as it costs a message to each."""
+    place = _Place(key)
+    with place:
+        later = get_running_loop().call_later(_MOMENT, place.give_away)
+        try:
+            yield
+        finally:
+            later.cancel()
+
+
 def perform(errand: Errand, pack: Pack, sources: int, *given: Any) -> Any:
     """Do a piece of plain jobs.
 
@@ -149,22 +227,26 @@ def perform(errand: Errand, pack: Pack, sources: int, *given: Any) -> Any:
         sources: How many of what follows are results; the rest are tokens.
         given: They.
     """
-    return _site.perform(_site_here(pack), errand, given[:sources], given[sources:])
+    with _Thread():
+        return _site.perform(_site_here(pack), errand, given[:sources], given[sources:])
 
 
-async def aperform(errand: Errand, pack: Pack, sources: int, *given: Any) -> Any:
+async def aperform(errand: Errand, pack: Pack, key: Any, sources: int, *given: Any) -> Any:
     """Do a piece of async jobs, on the worker's own loop."""
-    return await _site.aperform(_site_here(pack), errand, given[:sources], given[sources:])
+    with _aside(key):
+        return await _site.aperform(_site_here(pack), errand, given[:sources], given[sources:])
 
 
 def answer(batch: tuple[Any, ...], pack: Pack) -> Any:
     """Make plain calls."""
-    return _answers.answer(_site_here(pack), batch)
+    with _Thread():
+        return _answers.answer(_site_here(pack), batch)
 
 
-async def aanswer(batch: tuple[Any, ...], pack: Pack) -> Any:
+async def aanswer(batch: tuple[Any, ...], pack: Pack, name: str, number: int) -> Any:
     """Make async calls, on the worker's own loop."""
-    return await _answers.aanswer(_site_here(pack), batch)
+    with _aside((name, number, MARK, 0)):
+        return await _answers.aanswer(_site_here(pack), batch)
 
 
 def token(given: Any) -> Undone | None:

@@ -75,14 +75,19 @@ class Out:
         self,
         told: Callable[[int, Any, BaseException | None], None],
         then: Callable[[], object] = lambda: None,
+        *,
+        place: Any = None,
     ) -> None:
         self.told, self.then = told, then
+        self._place = place if isinstance(place, _ray_worker.Place) else None
         self._arrived: SimpleQueue[Any] = SimpleQueue()
         self._lock = threading.Lock()
         self._refs: dict[int, Any] = {}
         self._killed: set[int] = set()
         self._stopped_at: float | None = None
         helpers.lend("Ray", self._listen)
+        if self._place is not None:
+            self._place.begin(self)
 
     def __len__(self) -> int:
         return len(self._refs)
@@ -91,6 +96,11 @@ class Out:
     def stopped(self) -> bool:
         """Whether all are being cancelled."""
         return self._stopped_at is not None
+
+    def refs(self) -> list[Any]:
+        """Return the calls themselves."""
+        with self._lock:
+            return list(self._refs.values())
 
     def add(self, number: int, ref: Any) -> None:
         """Note a call."""
@@ -156,6 +166,8 @@ class Out:
     def close(self) -> None:
         """Listen no more."""
         self._arrived.put(None)
+        if self._place is not None:
+            self._place.end(self)
 
 
 def packed(pack: Any) -> Any:
@@ -194,7 +206,7 @@ class Graph:
         self._next = 0
         self._most = whole.program.limit or len(whole.pieces)
         self._door = threading.Lock()
-        self.out = Out(self._came, self.send)
+        self.out = Out(self._came, self.send, place=whole.place)
 
     def send(self) -> None:
         """Send as many pieces as may be out. What they need has always been sent before."""
@@ -287,7 +299,7 @@ class Singles:
         self._pack = packed(calls.pack)
         self._door = threading.Lock()
         self._jobs: dict[int, tuple[list[int], Callable[[Any], None]]] = {}
-        self.out = Out(self._came)
+        self.out = Out(self._came, place=calls.place)
 
     def send(self, number: int, batch: tuple[Any, ...], done: Callable[[Any], None]) -> int:
         """Send a batch; ``done`` gets what it gives, or an exception, unless it never began."""

@@ -6,6 +6,8 @@ that a timeout has left goes on in its worker.
 
 from __future__ import annotations
 
+import gc
+
 import ray
 
 TYPE_CHECKING = False
@@ -28,8 +30,10 @@ def be_quiet() -> None:
 def leave() -> None:
     """End this worker as soon as Ray has what the call in progress returns.
 
-    Ray does so by itself after ``CALLS`` calls of a function, and gives the worker nothing more.
+    Ray does so by itself after ``CALLS`` calls of a function, and gives the worker nothing more. It
+    waits as long as the worker owns objects, such as results of runs that jobs have executed here.
     """
+    gc.collect()  # a run is garbage in circles
     try:
         counts = ray._private.worker.global_worker.function_actor_manager._num_task_executions
         for function in tuple(counts):

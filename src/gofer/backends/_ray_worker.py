@@ -16,6 +16,7 @@ import ray
 
 from gofer.backends import _answers, _ray_board, _ray_inside, _site
 from gofer.backends._helpers import helpers
+from gofer.backends._outlet import PLACE
 from gofer.backends._pack import Pack
 
 TYPE_CHECKING = False
@@ -72,6 +73,34 @@ def item(results: list[Any], place: int) -> Any:
     return results[place]
 
 
+class Place:
+    """The processor that Ray holds for a call, and lends to others while the main thread waits.
+
+    Ray does so where that thread waits for references, and no other: so it waits for those of the
+    runs that the job in the other thread waits for.
+    """
+
+    def __init__(self) -> None:
+        self._outs: dict[Any, None] = {}
+
+    def give_away(self) -> None:
+        """Do nothing: what is sent is waited for as soon as it is there."""
+
+    def begin(self, out: Any) -> None:
+        """Wait for calls that are out, from now on."""
+        self._outs[out] = None
+
+    def end(self, out: Any) -> None:
+        """Wait for them no more."""
+        self._outs.pop(out, None)
+
+    def wait(self, seconds: float) -> None:
+        """Wait for all that is out, if anything is."""
+        refs = [ref for out in list(self._outs) for ref in out.refs()]
+        if refs:
+            ray.wait(refs, num_returns=len(refs), timeout=seconds, fetch_local=False)
+
+
 def _beside(site: Site, waits: bool, write: Callable[[], object], do: Any, *given: Any) -> Any:
     """Do something beside this thread; when Ray cancels the call, cancel the jobs of its run.
 
@@ -86,8 +115,10 @@ def _beside(site: Site, waits: bool, write: Callable[[], object], do: Any, *give
     tasks: list[Any] = []  # a loop keeps none alive
     gate = threading.Lock()
     gate.acquire()
+    place = Place()
 
     def call() -> None:
+        PLACE.set(place)
         try:
             results.append((do(site, *given), None))
         except BaseException as error:
@@ -95,6 +126,7 @@ def _beside(site: Site, waits: bool, write: Callable[[], object], do: Any, *give
         gate.release()
 
     async def wait() -> None:
+        PLACE.set(place)
         try:
             results.append((await do(site, *given), None))
         except BaseException as error:
@@ -109,21 +141,30 @@ def _beside(site: Site, waits: bool, write: Callable[[], object], do: Any, *give
             loop.call_soon_threadsafe(lambda: tasks.append(loop.create_task(wait())))
         else:
             helpers.lend("Ray", call)
-        pause = _FIRST
-        while not results:
-            gate.acquire(timeout=pause)
-            pause = min(2 * pause, _LONGEST)
-            if stop:
-                stop.clear()
-                site.standing()
-            elif pause == _LONGEST:
-                write()
+        _look_on(site, place, gate, stop, write)
     finally:
         signal.signal(signal.SIGINT, before)
     result, error = results[0]
     if error is not None:
         raise error
     return result
+
+
+def _look_on(
+    site: Site, place: Place, gate: Any, stop: list[bool], write: Callable[[], object]
+) -> None:
+    """Wait until a gate opens; meanwhile see to cancellations, and to the place."""
+    pause = _FIRST
+    while True:
+        place.wait(_LONGEST)
+        if gate.acquire(timeout=pause):
+            return
+        pause = min(2 * pause, _LONGEST)
+        if stop:
+            stop.clear()
+            site.standing()
+        elif pause == _LONGEST:
+            write()
 
 
 class _Writer:

@@ -123,6 +123,9 @@ class DaskBackend(Clustered):
                 self._cluster = None
                 atexit.unregister(self.close)
 
+    def __reduce__(self) -> tuple[Any, tuple[str]]:
+        return _arrived, (self.client.scheduler.address,)
+
     def __repr__(self) -> str:
         given = self._given if self._given is None or isinstance(self._given, str) else "client"
         return f"<DaskBackend {given or 'in this process'}>"
@@ -153,10 +156,12 @@ class DaskBackend(Clustered):
             refs += [_token(graph, keys[number], far.token) for number in piece.after]
             if piece.behind is not None:
                 refs.append(_token(graph, keys[piece.behind], far.ended))
-            perform = far.aperform if whole.is_async(piece) else far.perform
-            errand = whole.errands[piece.number]
-            given = pack if pack is whole.pack else TaskRef(pack.key)
-            graph[key] = Task(key, perform, errand, given, len(piece.sources), *refs)
+            told = [whole.errands[piece.number], pack if pack is whole.pack else TaskRef(pack.key)]
+            perform: Any = far.perform
+            if whole.is_async(piece):
+                perform = far.aperform
+                told.append(key)
+            graph[key] = Task(key, perform, *told, len(piece.sources), *refs)
         wanted = [keys[piece.number] for piece in whole.pieces]
         with dask.annotate(**_annotations(whole, keys)):
             futures = client.get(graph, wanted, sync=False)
@@ -206,8 +211,8 @@ class DaskBackend(Clustered):
                 calls.held = client.scatter(calls.pack, broadcast=True, hash=False)
         waits, made = batch
         key = f"{made[0][0][1].partition('[')[0]}-{calls.pack.run}", number, far.MARK, 0
-        answer = far.aanswer if waits else far.answer
-        future = client.submit(answer, made, calls.held, key=key, pure=False)
+        answer, more = (far.aanswer, key[:2]) if waits else (far.answer, ())
+        future = client.submit(answer, made, calls.held, *more, key=key, pure=False)
 
         def ended(future: Any) -> None:
             if future.status == "finished":
@@ -256,6 +261,13 @@ class DaskBackend(Clustered):
         """Listen no more, and let the workers forget the run."""
         self._runs.pop(whole.pack.run, None)
         self.forget(whole.pack.run)
+
+
+_here: dict[str, DaskBackend] = {}  # for jobs that bring one along: one client for all of them
+
+
+def _arrived(address: str) -> DaskBackend:
+    return _here.setdefault(address, DaskBackend(address))
 
 
 def _item(given: list[Any], place: int) -> Any:

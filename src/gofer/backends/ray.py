@@ -112,6 +112,9 @@ class RayBackend(Clustered):
                 self._is_ours, self._board = False, None
                 ray.shutdown()
 
+    def __reduce__(self) -> tuple[Any, tuple[()]]:
+        return _arrived, ()
+
     def __repr__(self) -> str:
         return f"<RayBackend {self.address or 'on this machine'}>"
 
@@ -194,6 +197,15 @@ class RayBackend(Clustered):
     def forget(self, run: str) -> None:
         """Listen no more to a group's calls."""
         self._singles.pop(run).out.close()
+
+
+_here: list[RayBackend] = []  # for jobs that bring one along
+
+
+def _arrived() -> RayBackend:
+    if not _here:
+        _here.append(RayBackend())
+    return _here[0]
 
 
 def _refuse_the_impossible(whole: Whole) -> None:
