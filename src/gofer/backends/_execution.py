@@ -74,6 +74,7 @@ class Execution:
         "parked",
         "raised",
         "recover",
+        "refused",
         "snapshot",
         "start",
         "waiting",
@@ -110,6 +111,7 @@ class Execution:
         self.caller: int | None = None
         self.interrupted: BaseException | None = None  # the KeyboardInterrupt to raise at the end
         self.hurried = False  # a second Ctrl-C: do not wait
+        self.refused = False  # some thread for it, so whoever is there must look again
         self.raised = False  # it has been raised already, in the block of a group
         self.errors: dict[int, BaseException] = {}
         self.display: Any = None  # what shows it on a terminal
@@ -318,7 +320,7 @@ class Execution:
             cut_short = self.ctx._error()
         if self.lane is not None and self.lane.port is not None:
             self.lane.port.close()
-        if self.core.waking:  # somebody is on the way still
+        if self.core.waking or self in self.workers._wanting:  # somebody is on the way still
             self.workers.dismiss(self)
         self._forget()
         self.ctx.cancel("the run has ended")

@@ -92,10 +92,11 @@ class Workers:
         except (RuntimeError, MemoryError) as error:
             with self._lock:
                 self._coming = False
-                refused = list(self._wanting)
-                self._wanting.clear()
+                refused = list(self._wanting)  # they stay in line, for threads that others leave
             for execution in refused:
                 _refused(execution, error)
+                if execution.over():
+                    self.dismiss(execution)
 
     def _serve(self, label: str) -> None:
         thread = threading.current_thread()
@@ -140,16 +141,18 @@ class Workers:
 def _refused(execution: Execution, error: BaseException) -> None:
     """The system gives no more threads: those that there are go on with what is ready.
 
-    Where no thread works for the run at all, nobody would, so what is ready fails with the error.
+    Its caller goes on, too, if it had left the rest to the thread that does not come. Where no
+    thread works for the run at all, nobody would, so what is ready fails with the error.
     """
     core = execution.core
     while True:
         with execution.lock:
-            core.waking = False
+            core.waking, execution.refused = False, True
             lane = execution.lane
             post = lane is not None and core.calls
             at = _parts.clock() - execution.start
-            i = NOTHING if core.running else core.take(THREADS, at)
+            helped = core.running or execution.caller is not None
+            i = NOTHING if helped else core.take(THREADS, at)
         if post:
             lane.post()
         if i < 0:
@@ -159,6 +162,7 @@ def _refused(execution: Execution, error: BaseException) -> None:
             core.ended(i, outcome, _parts.clock() - execution.start)
         if core.fail_fast and core.first == i:
             execution.ctx.cancel(error)
+    execution.unpark()
     execution.notify()
     if execution.over():
         execution.finish()

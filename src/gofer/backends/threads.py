@@ -229,7 +229,8 @@ def _work_and_wait(execution: Execution) -> None:
         with execution.lock:
             if core.finished and not execution.out:
                 return
-            if not left and core.has_ready(THREADS):
+            # Whoever it left the rest to may send for a thread, and be refused.
+            if core.has_ready(THREADS) and (not left or execution.refused):
                 continue
             execution.parked.append(gate)
         wait(gate, execution)
