@@ -29,7 +29,7 @@ from gofer import (
     amap,
     job,
 )
-from gofer.errors import JobCrashed, JobDefinitionError
+from gofer.errors import GroupClosed, JobCrashed, JobDefinitionError
 
 
 def test_process_thread_and_async_jobs_mix_in_one_graph(backend: Any) -> None:
@@ -91,6 +91,20 @@ def test_a_group_gives_handles(backend: Any) -> None:
     assert [each.result() for each in squares] == [i * i for i in range(20)]
     assert named.result() == 49
     assert named.name == "square[20]"
+
+
+def test_a_group_that_is_over_refuses_more_in_words(one: Any) -> None:
+    """Whether it was left, or its context was cancelled; ``go`` and ``try_go`` alike."""
+    with gofer.Context() as ctx, contextlib.suppress(gofer.Cancelled):
+        with Group(ctx, backend=one) as group:
+            group.go(jobs.square, 2)
+            ctx.cancel("enough")
+            for add in (group.go, group.try_go):
+                with pytest.raises(gofer.Cancelled, match="the context was cancelled: enough"):
+                    add(jobs.square, 3)
+    for add in (group.go, group.try_go):
+        with pytest.raises(GroupClosed, match="inside its `with` block only"):
+            add(jobs.square, 4)
 
 
 def test_an_async_group_waits_for_process_jobs(backend: Any) -> None:

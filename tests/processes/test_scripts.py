@@ -116,6 +116,63 @@ def test_a_function_that_is_defined_too_late_says_what_to_do(tmp_path: Path, sta
     assert "if __name__ == '__main__':" in line
 
 
+AGAIN = """
+    from gofer import JobManager, job
+    from gofer.backends.processes import ProcessBackend
+
+    backend = BACKEND
+
+    def told(fn):
+        return JobManager([job(fn, name="told")]).execute(backend=backend)
+
+    def same():
+        return "same"
+
+    def word():
+        return "first"
+
+    @job
+    def made():
+        return "first"
+
+    print(told(word)["told"], JobManager([made]).execute(backend=backend)["made"])
+
+    def word():
+        return "second"
+
+    @job
+    def made():
+        return "second"
+
+    try:
+        print(told(word)["told"], JobManager([made]).execute(backend=backend)["made"])
+        print(told(same)["told"])
+    except Exception as error:
+        print(type(error).__name__, error)
+    backend.close()
+"""
+
+
+@pytest.mark.parametrize("start", STARTS)
+def test_a_function_that_a_script_defined_again_was_the_first_in_workers(
+    tmp_path: Path, start: str
+) -> None:
+    """Silently: its name is the same. It travels by value now; what has not changed, by name."""
+    done = run(tmp_path, script(tmp_path, AGAIN, start))
+    assert (done.stdout, done.stderr) == ("first first\nsecond second\nsame\n", "")
+
+
+def test_a_function_that_is_defined_again_says_what_to_do_without_cloudpickle(
+    tmp_path: Path,
+) -> None:
+    """The worker would take the first."""
+    done = run(tmp_path, script(tmp_path, AGAIN), hide=True)
+    first, line = done.stdout.splitlines()
+    assert first == "first first"
+    assert line.startswith("NotPicklable job 'told'")
+    assert "give it another name" in line
+
+
 GUARDED = """
     import os
     from gofer import JobManager, job

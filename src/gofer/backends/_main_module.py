@@ -11,8 +11,10 @@ from __future__ import annotations
 import os
 import sys
 import threading
+from types import FunctionType
 
 from gofer import _parts
+from gofer._job import FunctionJob
 from gofer.errors import WorkerFailed
 
 TYPE_CHECKING = False
@@ -46,11 +48,33 @@ def described() -> tuple[str | None, str | None]:
 
 
 def stop_here() -> None:
-    """Do nothing, except in a worker that loads the parent's script: that has come far enough."""
+    """Go no further in a worker that loads the script; elsewhere remember how far it has come."""
     if _loading and _loading[0] is threading.current_thread():
         _loading[1].set()
         while True:
             threading.Event().wait()
+    if not _first and known is None:
+        found = dict(vars(sys.modules["__main__"]))  # a copy: another thread may define more
+        _first.update((name, each) for name, each in found.items() if isinstance(each, _KINDS))
+        _first[""] = None
+
+
+_KINDS = (FunctionType, type, FunctionJob)
+_first: dict[str, Any] = {}
+"""The functions, classes and jobs that the script had defined by its first use of processes: those
+that workers know."""
+
+
+def is_another(fn: Any) -> bool:
+    """Return whether a function of the script is not the one that workers know by its name."""
+    module, name = getattr(fn, "__module__", None), getattr(fn, "__qualname__", None)
+    if module != "__main__" or not isinstance(name, str):
+        return False
+    name = name.partition(".")[0]
+    before = _first.get(name)
+    if before is None or getattr(sys.modules["__main__"], name, None) is before:
+        return False
+    return any(described())  # what a notebook defines travels by value in any case
 
 
 def opened(parcel: Parcel) -> Any:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import pickle
 
 from gofer._signature import named
-from gofer.backends._main_module import described
+from gofer.backends._main_module import described, is_another
 from gofer.errors import NotPicklable, describe
 
 TYPE_CHECKING = False
@@ -215,12 +215,33 @@ def pack_function(job: str, fn: Any) -> Parcel:
         NotPicklable: It does not pickle.
     """
     there = named(fn)
+    if is_another(fn):
+        return _pack_anew(job, fn)
     if there is not fn and is_found(fn):
         return pack_for(job, "its function", _OfJob(there))
     return pack_for(job, "its function", fn)
 
 
+def _pack_anew(job: str, fn: Any) -> Parcel:
+    """Pickle a function that the script has defined again: by value, as its name is another's."""
+    if _by_value() is None:
+        raise NotPicklable(
+            job,
+            "its function",
+            type(fn).__name__,
+            "the script has defined it again, and workers know the first; give it another name, "
+            "or: pip install 'gofer[process]'",
+        )
+    try:
+        return Parcel(_by_value().dumps(fn, protocol=5))
+    except BaseException as error:
+        path, part, why = _culprit("its function", fn, error)
+        raise NotPicklable(job, path, type(part).__name__, describe(why)) from error
+
+
 def is_found(fn: Any) -> bool:
     """Return whether a function is found by its name; perhaps in the job that ``@job`` made."""
+    if is_another(fn):
+        return False
     there = named(fn)
     return there is fn or (there is not None and getattr(there, "fn", None) is fn)
