@@ -8,7 +8,8 @@ PIP := $(BIN)/python -m pip -qq --disable-pip-version-check --no-input \
 	install --root-user-action=ignore
 MAKEFLAGS += --no-print-directory
 
-# MEASURE=1 runs the tests under coverage, those marked `slow` without; ARGS is handed to pytest.
+# MEASURE=1 runs the tests under coverage, those marked `slow` without; ARGS is handed to pytest, on
+# each Python by `test-all`.
 PYTEST = $(BIN)/python -m pytest $(ARGS)
 MEASURED = $(BIN)/coverage erase && $(BIN)/coverage run -m pytest -m "not slow" $(ARGS)
 
@@ -58,7 +59,7 @@ docs: .venv/.docs ## make build/docs/index.html; a warning is an error, and noth
 	$(BIN)/sphinx-build -q -W --keep-going -E docs build/docs
 
 test-all: .venv/.dev ## run the tests on every Python from 3.11 to 3.14 that is here, and on 3.13t
-	$(BIN)/nox
+	$(BIN)/nox $(if $(ARGS),-- $(ARGS))
 
 fuzz: .venv/.fuzz ## fuzz all that parses, a minute each (FUZZ_SECONDS=60)
 	@for each in arguments target param source completion workload; do \

@@ -1,7 +1,7 @@
 """The tests on every supported Python that this machine has: `make test-all`.
 
-The others are skipped, and nox says so. A Python off the PATH is found if its folder is put there:
-`PATH=/opt/py313t/bin:$PATH make test-all`.
+The others are skipped, and nox says so. A Python off the PATH is found if its folder is put there,
+behind the others, as it may have a `python3` too: `PATH=$PATH:/opt/py313t/bin make test-all`.
 """
 
 from __future__ import annotations

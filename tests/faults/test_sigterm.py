@@ -197,6 +197,8 @@ say(default(), list(gofer.map(lambda _: default(), range(1))), default())
 def test_a_process_that_a_job_forked_was_not_ended_by_sigterm() -> None:
     """The handler is the parent's: ``multiprocessing`` and others end their children by SIGTERM."""
     lines = says(f"""{WORK}
+import warnings
+warnings.simplefilter("ignore", DeprecationWarning)  # that it forks where threads run is the point
 def forks():
     said, says = os.pipe()
     child = os.fork()
