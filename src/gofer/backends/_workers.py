@@ -147,7 +147,8 @@ def _refused(execution: Execution, error: BaseException) -> None:
     core = execution.core
     while True:
         with execution.lock:
-            core.waking, execution.refused = False, True
+            core.waking = False
+            execution.refused = True
             lane = execution.lane
             post = lane is not None and core.calls
             at = _parts.clock() - execution.start

@@ -65,7 +65,9 @@ def work(
     observers, waiting = execution.observers, execution.waiting
     desk, ended_elsewhere = execution.desk, execution.ended_elsewhere
     turn, passes = (core.turn, core.passes) if only is None else (core.last, False)
-    if not desk.acquire(False) and not ((_WAITS or only is not None) and _wait_for_desk(execution)):
+    if not desk.acquire(False) and not (
+        (_WAITS or only is not None or execution.refused) and _wait_for_desk(execution)
+    ):
         ended_elsewhere.append((NOTHING, 0.0))  # nothing ended, but this thread has arrived
         _clear_desk(execution)
         return True

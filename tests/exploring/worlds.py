@@ -1,0 +1,367 @@
+"""Small worlds for ``machine``: a run or two, who calls them, and the workers that come.
+
+What is stepped are the real functions of the thread backend, of ``Execution``, ``Workers`` and
+``Schedule``, over the real objects. Only locks, lists, threads and the clock are stood in for. A
+world can be put into any state that it has been in: a state is a tuple of all that may change.
+"""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+from gofer import JobManager, job
+from gofer._core.lanes import THREADS, Lanes
+from gofer._core.states import NOT_STARTED, OUTCOMES, SUCCEEDED
+from gofer.backends import _workers
+from gofer.backends._execution import Execution
+
+from .machine import Desk, Lock, Machine, SharedList, Thing
+from .programs import ALONE, FUNCTIONS, stops, waits, works
+from .stepped import stepped
+from .surroundings import (
+    IDLE,
+    REFUSED,
+    Ctx,
+    Gate,
+    Job,
+    Lane,
+    Own,
+    OwnBytes,
+    OwnGate,
+    Parked,
+    Parts,
+    SharedParked,
+    Stand,
+)
+
+
+class Numbered:
+    """Things by numbers, the same ones only once."""
+
+    def __init__(self) -> None:
+        self.things: list[Any] = []
+        self._numbers: dict[Any, int] = {}
+
+    def number(self, thing: Any) -> int:
+        """Return the number of a thing."""
+        number = self._numbers.get(thing)
+        if number is None:
+            number = self._numbers[thing] = len(self.things)
+            self.things.append(thing)
+        return number
+
+
+class World:
+    """Some runs, their callers, and the workers they share."""
+
+    def __init__(
+        self,
+        shapes: list[str],
+        *,
+        limit: int | None = None,
+        caller: str = "works",
+        with_gil: bool = True,
+        most: int = 9,
+        refuses: bool = False,
+        idle: bool = False,
+        stopped: bool = False,
+        change: tuple[Any, str, str] | None = None,
+    ) -> None:
+        """Make a world.
+
+        Args:
+            shapes: Each run's jobs: ``"A B c:AB"``; those with capitals wait for each other.
+            limit: How many jobs of a run may run at once.
+            caller: What the callers do: "works" for their runs too, or only "waits".
+            with_gil: Whether nobody waits for the desk.
+            most: How many workers there may be; the system refuses more.
+            refuses: Whether it may refuse any other, too.
+            idle: Whether parked workers may leave.
+            stopped: Whether somebody cancels the first run, at any time.
+            change: A function, what to change in its source, and into what.
+        """
+        self.most, self.refuses, self.idle = most, refuses, idle
+        self.time_out = self.refuse = self.missed = False
+        self.current = 0
+        self.own_gate = OwnGate(self)
+        self.workers: Any = _workers.Workers()
+        self.workers._lock = Lock()
+        self.workers._parked = self._parked(Parked())
+        self.done = [0] * len(shapes)
+        self.meeting = [_capitals(shape) for shape in shapes]
+        self.in_jobs, self.at_jobs = [0] * len(shapes), [0] * len(shapes)
+        self.runs: list[Any] = [self._run(n, shape, limit) for n, shape in enumerate(shapes)]
+        thread = Stand()
+        names = {
+            "threading": SimpleNamespace(
+                Lock=lambda: self.own_gate,
+                current_thread=lambda: thread,
+                get_ident=lambda: 0,
+            ),
+            "_parts": Parts(self),
+            "timer": SimpleNamespace(add=lambda at, call: None),
+            "_Thread": lambda **_: "thread",
+            "IDENTS": {},
+            "_WAITS": not with_gil,
+            "warn": lambda message: None,
+        }
+        self.can_refuse = refuses or most < 9
+        stopping = stopped or self.can_refuse
+        needs = any(":" in shape for shape in shapes)
+        flags = {"waking"} | ({"stopped"} if stopping else set())
+        flags |= {"refused"} if self.can_refuse else set()
+        flags |= {"running"} if limit is not None else set()
+        codes = stepped(FUNCTIONS, names, change)
+        self.machine = Machine(codes, flags, (Lanes, Execution))
+        for function in ALONE:
+            self.machine.codes[function].is_alone = True
+        self.machine.guards += [execution.lock for execution in self.runs]
+        self.callers: list[Any] = []
+        for execution in self.runs:
+            execution.core._later[THREADS].shared = needs
+            execution.core._later[THREADS].guarded = True
+            if caller == "waits":
+                execution.lane = Lane()
+            self.callers.append((waits if caller == "waits" else works, execution))
+        if stopped:
+            self.callers.append((stops, self.runs[0]))
+        self.alive, self.started = 0, []
+        self.gates = [Gate(slot) for slot in range(len(self.callers) + 12)]
+        self.current = -1
+        self.serve = self.machine.call(_workers.Workers._serve, self.workers, "worker")
+        self.strands, self.states, self.stands = Numbered(), Numbered(), {}
+        self.first = self._begin()
+
+    def _parked(self, parked: Any) -> Any:
+        parked.world = self
+        return parked
+
+    def _run(self, number: int, shape: str, limit: int | None) -> Any:
+        jobs: list[Any] = []
+        for each in shape.split():
+            name, _, needs = each.partition(":")
+            jobs.append(job(_nothing, name=name, after=list(needs)))
+        execution: Any = JobManager(jobs, limit=limit)._begin(None, None, None)
+        execution.lock, execution.desk = Lock(), Desk()
+        execution.desk.stopped = lambda: execution.core.stopped
+        execution.desk.missed = self._missed
+        execution.ended_elsewhere = SharedList()
+        execution.parked = self._parked(SharedParked())
+        execution.workers = self.workers
+        execution.ctx = Ctx(execution)
+        execution.snapshot = Job(self, number)
+        core = execution.core
+        core._first = (SharedList(core._first[THREADS]), *core._first[1:])
+        execution.waiting = Own()
+        core.states, core._pending, core.failures = OwnBytes(core.states), Own(core._pending), Own()
+        core._later = (SharedList(core._later[THREADS]), *core._later[1:])
+        return execution
+
+    # -- what strands do
+
+    def _missed(self) -> None:
+        self.missed = True
+
+    def own(self) -> Gate:
+        """Return the gate of the strand that moves."""
+        return self.gates[self.current]
+
+    def is_full(self) -> bool:
+        """Return whether there are as many workers as there may be."""
+        return self.alive + len(self.started) >= self.most
+
+    def start(self) -> None:
+        """Start a worker, or refuse."""
+        if self.refuse:
+            self.refuse = False
+            raise REFUSED
+        self.started.append(self.serve)
+
+    def ran(self, number: int, i: int) -> None:
+        """Note that a job has run: by whom is the same to all."""
+        assert not self.done[number] >> i & 1, f"job {i} of run {number} ran twice"
+        self.done[number] |= 1 << i
+
+    def may_end(self, number: int, i: int) -> bool:
+        """Return whether a job may end: all that it meets have begun."""
+        meeting = self.meeting[number]
+        return not meeting >> i & 1 or not meeting & ~(self.done[number] | self.in_jobs[number])
+
+    # -- states
+
+    def _begin(self) -> Any:
+        strands = []
+        for slot, (function, execution) in enumerate(self.callers):
+            self.current = slot
+            strands.append((self.machine.call(function, execution), self.own().locked))
+        return self.save(strands)
+
+    def save(self, strands: list[Any]) -> Any:
+        """Return the state, with workers in an order that does not depend on which is which."""
+        count = len(self.callers)
+        parked = [gate.slot for gate in self.workers._parked]
+        numbers = [self.strands.number(each) for each in strands]
+        kept = []
+        for slot in range(count, len(strands)):
+            if strands[slot][0] is not None:  # it has not left
+                place = parked.index(slot) if slot in parked else -1
+                kept.append((numbers[slot], place, slot))
+        kept.sort()
+        places = {each[2]: count + at for at, each in enumerate(kept)}
+        workers = self.workers
+        return (
+            tuple(numbers[:count] + [each[0] for each in kept]),
+            tuple([self._saved(number) for number in range(len(self.runs))]),
+            workers._lock.locked,
+            workers._coming,
+            tuple([self.runs.index(each) for each in workers._wanting]),
+            tuple([places[slot] for slot in parked]),
+        )
+
+    def _saved(self, number: int) -> int:
+        execution = self.runs[number]
+        core, lane = execution.core, execution.lane
+        return self.states.number(
+            (
+                (core.running, core.stopped, core.waking, core.cut, core.first),
+                tuple(core.failures),
+                bytes(core.states),
+                tuple(core._pending),
+                tuple(core._first[THREADS]),
+                tuple(core._later[THREADS]),
+                tuple([gate.slot for gate in execution.parked]),
+                tuple(execution.ended_elsewhere),
+                (execution.lock.locked, execution.desk.locked, execution.ctx.cancelled),
+                execution.refused,
+                lane is not None and lane.posted,
+                self.done[number],
+            )
+        )
+
+    def load(self, state: Any) -> None:
+        """Put the world into a state."""
+        strands, runs, locked, coming, wanting, parked = state
+        gates, workers = self.gates, self.workers
+        for number, saved in enumerate(runs):
+            self._restore(number, self.states.things[saved])
+        workers._lock.locked, workers._coming = locked, coming
+        workers._wanting = dict.fromkeys([self.runs[each] for each in wanting])
+        workers._parked[:] = [gates[slot] for slot in parked]
+        self.in_jobs, self.at_jobs = [0] * len(runs), [0] * len(runs)
+        for slot, number in enumerate(strands):
+            gates[slot].locked = self.strands.things[number][1]
+            at = self.at_job(number)
+            if at is not None:
+                self.in_jobs[at[0]] |= 1 << at[1]
+                self.at_jobs[at[0]] += 1
+        self.alive = len(strands) - len(self.callers)
+        self.started.clear()
+
+    def _restore(self, number: int, saved: Any) -> None:
+        execution = self.runs[number]
+        core, lane = execution.core, execution.lane
+        flags, failures, states, pending, first, later, parked, ended, locks, *more = saved
+        core.running, core.stopped, core.waking, core.cut, core.first = flags
+        core.failures[:], core.states[:], core._pending[:] = failures, states, pending
+        core._first[THREADS][:], core._later[THREADS][:] = first, later
+        execution.parked[:] = [self.gates[slot] for slot in parked]
+        execution.ended_elsewhere[:] = ended
+        execution.lock.locked, execution.desk.locked, execution.ctx.cancelled = locks
+        execution.refused, posted, self.done[number] = more
+        if lane is not None:
+            lane.posted = posted
+
+    def stand(self, number: int) -> Any:
+        """Return what a strand does next; see ``Machine.stand``."""
+        known = self.stands.get(number)
+        if known is None:
+            frames = self.strands.things[number][0]
+            known = self.stands[number] = frames and self.machine.stand(frames)
+        return known
+
+    def at_job(self, number: int) -> tuple[int, int] | None:
+        """Return the run and the job that a strand is in, if it is."""
+        stand = self.stand(number)
+        if stand is None or not isinstance(stand[0], Job) or stand[1] != "run":
+            return None
+        return stand[0].number, stand[2][1]
+
+    def step(self, state: Any, move: tuple[int, str]) -> Any:
+        """Return the state after a strand's move."""
+        self.load(state)
+        slot, how = move
+        strands = [self.strands.things[number] for number in state[0]]
+        self.current = slot
+        self.refuse, self.time_out = how == "refused", how == "idle"
+        self.missed = False
+        frames = self.machine.step(strands[slot][0])
+        strands[slot] = (frames, False)
+        for new in self.started:
+            self.gates[len(strands)].locked = True  # as in `self.serve`
+            strands.append((new, True))
+        gates = self.gates
+        return self.save([(each[0], gates[at].locked) for at, each in enumerate(strands)])
+
+    def moves(self, state: Any) -> list[tuple[int, str]]:
+        """Return what may happen next, in this state, which has been loaded."""
+        found = []
+        self.time_out = False
+        for slot, number in enumerate(state[0]):
+            stand = self.stand(number)
+            if stand is None:
+                continue
+            self.current = slot
+            target, method, args, named = stand
+            if isinstance(target, Parts):
+                if not self.is_full():
+                    found.append((slot, "started"))
+                if self.refuses or self.is_full():
+                    found.append((slot, "refused"))
+            elif not isinstance(target, Thing) or target.ready(method, args, named):
+                in_job = isinstance(target, Job) and method == "run"
+                found.append((slot, "job" if in_job else "goes on"))
+            elif self.idle and isinstance(target, OwnGate) and named.get("timeout") == IDLE:
+                found.append((slot, "idle"))
+        return found
+
+    def check(self, state: Any, moves: list[Any]) -> None:
+        """Check a state, which has been loaded; see ``test_every_order`` for what that proves."""
+        for execution, running in zip(self.runs, self.at_jobs, strict=True):
+            assert running <= execution.core.running <= execution.core.limit, "above the limit"
+        if all(how in ("job", "idle") for _, how in moves):
+            for execution in self.runs:
+                ready = execution.core.has_ready(THREADS)
+                if self.can_refuse:  # those that there are go on, when they have time
+                    ready = ready and bool(self.workers._parked or execution.parked)
+                assert not ready, "a wake-up is lost: a job is ready, and nobody comes"
+                assert not execution.ended_elsewhere, "an end is lost: nobody books it"
+        if all(how == "idle" for _, how in moves):
+            self._check_end(state)
+
+    def _check_end(self, state: Any) -> None:
+        """Check a state in which nobody can move any more."""
+        for number in state[0][: len(self.callers)]:
+            assert self.stand(number) is None, "a caller waits for ever"
+        for number, execution in enumerate(self.runs):
+            core = execution.core
+            for i, end in enumerate(core.states):  # times are no part of a state
+                ran = end in OUTCOMES and end != NOT_STARTED
+                core.started_at[i] = core.ended_at[i] = 0.0 if ran else None
+            core.check()
+            if execution.lane is None:
+                assert not core.failures, "a job has failed, though the caller could have run it"
+            if not core.stopped:
+                assert set(core.states) <= {SUCCEEDED}, "a job has not ended"
+                assert self.done[number] == (1 << len(core.states)) - 1, "a job has not run"
+        assert not self.workers._coming, "a worker is on its way for ever"
+        assert not self.workers._wanting, "a run that is over is in line"
+
+
+def _nothing() -> None:
+    """Do nothing."""
+
+
+def _capitals(shape: str) -> int:
+    names = [each.partition(":")[0] for each in shape.split()]
+    return sum(1 << i for i, name in enumerate(names) if name.isupper())
