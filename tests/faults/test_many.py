@@ -21,7 +21,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 @pytest.fixture(autouse=True)
 def nobody_listens() -> Iterator[None]:
-    """Keep the warnings from pytest's handler: jobs that wait for its lock want more threads."""
+    """Keep the warnings from pytest's handler, which would keep a hundred thousand of them."""
     logger = logging.getLogger("gofer")
     logger.setLevel(logging.CRITICAL)
     yield

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 import time
 from typing import Any
 
 import pytest
 
-from gofer import Context, DeadlineExceeded, JobManager, _parts, job
+from gofer import Context, DeadlineExceeded, Group, JobManager, _parts, job
 
 
 class Boom(Exception):
@@ -122,3 +123,46 @@ def test_a_wall_clock_that_jumps_moves_no_deadline(
     with Context(timeout=0.01) as ctx, pytest.raises(DeadlineExceeded):
         mode.execute(JobManager([job(waits)]), ctx)
     assert all(0 <= (record.duration or 0) < 60 for record in run.records)
+
+
+@pytest.mark.parametrize("how", ["execute", "aexecute", "group"])
+def test_each_job_that_failed_took_a_thread_where_the_log_is_slow(how: str) -> None:
+    """While a handler is at the first failure, 400 others are booked by a few threads.
+
+    Each thread used to wait for the handler's lock, and others had to stand in for it.
+    """
+    threads: set[int] = set()
+    told: list[str] = []
+    many_have_run = threading.Event()
+
+    class Slow(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            assert many_have_run.wait(60)
+            told.append(record.getMessage())
+
+    def fails() -> None:
+        threads.add(threading.get_ident())
+        ran.append(1)
+        if len(ran) == 400:  # the speaker has its next job in hand
+            many_have_run.set()
+        raise ValueError("no")
+
+    ran: list[int] = []
+    handler = Slow()
+    logging.getLogger("gofer").addHandler(handler)
+    try:
+        manager = JobManager([job(fails, name=str(i)) for i in range(500)], fail_fast=False)
+        with pytest.raises(ExceptionGroup):
+            if how == "group":
+                with Group(fail_fast=False) as group:
+                    for _ in range(500):
+                        group.go(fails)
+            elif how == "execute":
+                manager.execute()
+            else:
+                asyncio.run(manager.aexecute())
+    finally:
+        logging.getLogger("gofer").removeHandler(handler)
+
+    assert len(told) == len(ran) == 500, "something was said after the run, or never"
+    assert len(threads) < 250

@@ -8,7 +8,8 @@ from gofer import _parts
 from gofer._context import _CURRENT
 from gofer._limits import HELD, Place
 from gofer._timer import timer
-from gofer.backends._execution import DEAF_AFTER, PLAIN, is_cancellation, refuse_awaitable, warn
+from gofer.backends._announcing import warn
+from gofer.backends._execution import DEAF_AFTER, PLAIN, is_cancellation, refuse_awaitable
 from gofer.backends._frames import CALLS, ENGINE, IDENTS, job_frame, place_of, strip
 from gofer.errors import Cancelled, DeadlineExceeded, JobTimeout
 

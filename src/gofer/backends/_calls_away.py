@@ -249,6 +249,8 @@ class Calls(Outlet):
             more = core.has_ready(AWAY)
         if failure is not None and core.fail_fast and core.first == i:
             execution.ctx.cancel(failure)
+        if failure is not None:
+            execution.announce()
         del failure, error  # tracebacks hold this frame
         went_on(execution, wake=wake, finished=finished, lane=lane if post else None)
         if more:

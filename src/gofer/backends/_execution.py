@@ -24,6 +24,7 @@ from gofer import _parts
 from gofer._context import _CURRENT, Context
 from gofer._core.states import CANCELLED, FAILED, SKIPPED
 from gofer._timer import timer
+from gofer.backends._announcing import Announcer, warn
 from gofer.backends._frames import ENGINE, IDENTS, job_frame, place_of, strip
 from gofer.errors import Cancelled, DeadlineExceeded, JobPanic, NotAwaitedError, describe
 
@@ -58,6 +59,7 @@ class Execution:
     __slots__ = (
         "_deaf",
         "_forget",
+        "announcer",
         "caller",
         "core",
         "ctx",
@@ -115,6 +117,7 @@ class Execution:
         self.raised = False  # it has been raised already, in the block of a group
         self.errors: dict[int, BaseException] = {}
         self.display: Any = None  # what shows it on a terminal
+        self.announcer: Announcer | None = None  # once a job has failed
         self._deaf: Entry | None = None
         outer = _CURRENT.get()
         parent = outer if ctx is None else ctx
@@ -291,16 +294,29 @@ class Execution:
         # The core knows of a failure a moment before the context: see `work`.
         if (self.ctx.cancelled or self.core.stopped) and is_cancellation(error):
             return CANCELLED
-        self.noted(i, error)
+        self._keep_error(i, error)
         return FAILED
 
     def noted(self, i: int, error: BaseException) -> BaseException:
-        """Note the error of a job that has failed, and return it: a panic as a ``JobPanic``."""
+        """Note and announce what a job's fallback stands in for; a panic is a ``JobPanic``."""
+        error = self._keep_error(i, error)
+        self.announce()
+        return error
+
+    def _keep_error(self, i: int, error: BaseException) -> BaseException:
         if is_panic(error):
             error = self._panic(i, error)
         self.errors[i] = error
-        warn(f"job {self.name_of(i)!r} failed: {describe(error)}")
+        if self.announcer is None:
+            with self.lock:
+                self.announcer = self.announcer or Announcer()
+        self.announcer.add(f"job {self.name_of(i)!r} failed: {describe(error)}")
         return error
+
+    def announce(self) -> None:
+        """Log the failures that have been noted; called when they are booked, too."""
+        if self.announcer is not None:
+            self.announcer.speak()
 
     def _panic(self, i: int, error: BaseException) -> BaseException:
         if not self.recover:
@@ -315,6 +331,8 @@ class Execution:
         """End the context; return what the run has to raise if it was cut short from outside."""
         if self.display is not None:
             self.display.close()
+        if self.announcer is not None and not self.hurried:
+            self.announcer.end()
         cut_short = self.interrupted
         if cut_short is None and self.core.cut_short and self.ctx.cancelled:
             cut_short = self.ctx._error()
@@ -373,26 +391,6 @@ def is_cancellation(error: BaseException) -> bool:
     exceptions = sys.modules.get("asyncio.exceptions")
     kind = getattr(exceptions, "CancelledError", None)  # None while it is half imported
     return kind is not None and isinstance(error, kind)
-
-
-_logger: list[Any] = []
-
-
-def warn(message: str) -> None:
-    """Log a warning, for whoever listens; where nothing imported logging, nobody does."""
-    logging = sys.modules.get("logging")
-    root = getattr(logging, "root", None)  # None while it is half imported, by another thread
-    if logging is None or root is None:
-        return
-    if not _logger:  # to ask for it takes a lock of all of logging, for which failures would queue
-        _logger.append(logging.getLogger("gofer"))
-    logger = _logger[0]
-    if not logger.handlers:
-        logger.addHandler(logging.NullHandler())  # what is raised need not be printed as well
-    try:
-        logger.warning("%s", message)
-    except Exception as error:  # a handler that raises must not harm the run
-        _parts.report_unraisable(error, "a log handler failed", logger)
 
 
 ENGINE.add(refuse_awaitable.__code__)

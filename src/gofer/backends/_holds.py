@@ -11,7 +11,8 @@ import threading
 from gofer import _parts
 from gofer._timer import timer
 from gofer.backends import loop_backend
-from gofer.backends._execution import DEAF_AFTER, warn
+from gofer.backends._announcing import warn
+from gofer.backends._execution import DEAF_AFTER
 from gofer.backends._helpers import helpers
 
 TYPE_CHECKING = False

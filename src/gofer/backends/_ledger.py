@@ -241,6 +241,8 @@ class Ledger:
             finished = core.finished
         if failure is not None and core.fail_fast and core.first == i:
             execution.ctx.cancel(failure)
+        if failure is not None:
+            execution.announce()
         del failure  # its traceback may hold this frame
         if finished:
             execution.finish()

@@ -190,6 +190,7 @@ class Port:
                 self._end(booked)
                 if core.fail_fast and core.first == i:
                     ctx.cancel(failure)
+                execution.announce()
                 booked, failure = [], None
         if booked:
             self._end(booked)

@@ -289,6 +289,8 @@ class Lane:
             self.port.post()
         if failure is not None and core.fail_fast and core.first == i:
             ctx.cancel(failure)
+        if failure is not None:
+            execution.announce()
         if execution.waiting:
             execution.notify()
         if j >= 0:

@@ -140,6 +140,11 @@ def work(
                 lane.post()
             if ended_elsewhere:
                 _clear_desk(execution)
+            if outcome == FAILED:  # last, as whoever listens may take long
+                if wake and i >= 0:
+                    wake = False
+                    execution.wake()
+                execution.announce()
     finally:
         if i >= 0:
             _abandon(execution, i, sys.exception())
