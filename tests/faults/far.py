@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextvars import ContextVar
 from typing import Any
 
 from gofer import Context
@@ -97,6 +98,75 @@ def fills_memory() -> None:
     held = []
     while True:
         held.append(bytes(1 << 24))  # of which the system gives no page yet
+
+
+def overflows_the_stack() -> None:
+    """Call itself by way of C until its stack is full, which older Pythons do not look after."""
+    import ctypes
+
+    sys.setrecursionlimit(2**31 - 1)
+    again = ctypes.CFUNCTYPE(None)(lambda: again())
+    again()
+
+
+def cleans_badly(ctx: Context, *, path: str) -> None:
+    """Say that it runs, wait to be stopped, and fail while cleaning up."""
+    try:
+        with open(f"{path}/{os.getpid()}", "w"):
+            ctx.sleep(3600)
+    finally:
+        raise KeyError("in finally")
+
+
+def fails_beside(*, path: str) -> None:
+    """Fail as soon as another job runs."""
+    while not os.listdir(path):
+        time.sleep(0.001)
+    raise ConnectionError("first")
+
+
+def fails_once(*, path: str) -> int:
+    """Fail at the first attempt, leaving its process's number; the second works."""
+    if os.path.exists(f"{path}/failed"):
+        return os.getpid()
+    with open(f"{path}/failed.new", "w") as file:
+        file.write(str(os.getpid()))
+    os.rename(f"{path}/failed.new", f"{path}/failed")
+    raise OSError("at first")
+
+
+def dies_at_its_end() -> None:
+    """Have this process killed when it leaves, however it does."""
+    import atexit
+    import threading
+
+    def die() -> None:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    atexit.register(die)
+    threading._register_atexit(die)  # type: ignore[attr-defined]
+    os._exit = lambda code: die()  # type: ignore[assignment,return-value]
+
+
+def holds_a_lock() -> dict[str, Any]:
+    """Return what has a lock somewhere inside."""
+    import threading
+
+    return {"settings": [threading.Lock()]}
+
+
+def clocks_jump(ctx: Context) -> float | None:
+    """Look at the deadline while the wall clock goes back and forth."""
+    time.time = lambda: 4e9  # type: ignore[method-assign]
+    return ctx.remaining()
+
+
+VARIABLE: ContextVar[str] = ContextVar("VARIABLE", default="none")
+
+
+def variable() -> str:
+    """Return what the caller has set."""
+    return VARIABLE.get()
 
 
 def segfaults() -> None:

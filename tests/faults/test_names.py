@@ -9,7 +9,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from gofer import Group, JobManager
+from gofer import DuplicateNameError, Group, JobManager
 from tests.views.markup_reader import read
 
 from .channels import command_line, pictures, watching
@@ -91,6 +91,19 @@ def test_no_channel_passes_on_what_a_name_would_do(mode: Mode) -> None:
             "line",
         }
     json.loads(shown["trace"].encode("ascii"))
+
+
+def test_a_name_of_a_megabyte_is_a_name_like_any(mode: Mode) -> None:
+    """Row 28: it runs, is told apart from one that differs at its end, and fills no page."""
+    name = "n" * (1 << 20)
+    jobs = [mode.job(works, name=name), mode.job(fails, name=name + "2", after=[name])]
+    run = mode.execute(JobManager(jobs, name=name), check=False)
+
+    assert [record.state for record in run.records] == ["succeeded", "failed"]
+    assert run.record(name + "2").error is run.error
+    assert len(str(run)) < 10_000
+    with pytest.raises(DuplicateNameError):
+        JobManager([jobs[0], jobs[0]]).layers()
 
 
 def test_a_group_names_its_jobs_after_anything(mode: Mode) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -33,14 +33,6 @@ from .test_raising import ARGUMENTS, BUILTIN
 pytestmark = pytest.mark.skipif(
     not hasattr(os, "killpg"), reason="the processes backend needs a system like Linux or macOS"
 )
-
-
-@pytest.fixture(scope="module", params=["forkserver", "spawn"])
-def workers(request: pytest.FixtureRequest) -> Iterator[ProcessBackend]:
-    """Two workers of each start method, for all tests of this file."""
-    backend = ProcessBackend(2, start=request.param)
-    yield backend
-    backend.close()
 
 
 def outcome(workers: ProcessBackend, fn: Any, param: Any = None, **options: Any) -> Any:
@@ -197,7 +189,6 @@ def exits_on_three(number: int) -> int:
 def test_workers_end_with_a_parent_that_is_killed(tmp_path: Path) -> None:
     """Row 17: SIGKILL of the program: no worker is left, whether idle or in a job."""
     import subprocess
-    import sys
 
     program = (
         "import sys, os; from gofer import JobManager, job\n"
