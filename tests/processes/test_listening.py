@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import marshal
 import mmap
@@ -264,6 +265,71 @@ def test_a_cancel_reaches_a_job_that_runs(parent: Parent, tmp_path: Any) -> None
     assert found[0] == (2, _letters.RETURNED, None)
     assert found[1][:2] == (1, _letters.DONE)
     assert "enough" in found[1][2]
+
+
+def do(parent: Parent, fn: Any, number: int, *, waits: bool = False) -> tuple[int, int, Any]:
+    """Have a job run in this thread, as the main thread does; return the reply."""
+    run = parent.worker.runs[RUN]
+    run.functions[FN] = fn, waits
+    parent.worker.run(number, run, FN, "it", 1, None, None, None, ())
+    (reply,) = parent.heard()
+    return reply
+
+
+def test_a_cancel_that_comes_as_a_job_begins_reaches_it(parent: Parent) -> None:
+    """It is not in line any more, and does not run yet."""
+    parent.run(jobs.take)
+    parent.idle()
+    parent.worker.cancel(1, "enough")
+    assert parent.heard() == []
+    assert do(parent, lambda ctx: ctx.cancelled, 1) == (1, _letters.DONE, True)
+
+
+def test_a_job_after_a_cancelled_one_is_not_cancelled(parent: Parent) -> None:
+    """Though both are of one run, which shares its context."""
+
+    def cancelled(ctx: Any) -> bool:
+        parent.worker.cancel(1, "enough")
+        return bool(ctx.cancelled)
+
+    parent.run(jobs.take)
+    parent.idle()
+    parent.worker.runs[RUN].functions[FN] = cancelled, False
+    parent.worker.run(1, parent.worker.runs[RUN], FN, "it", 1, None, None, None, ())
+    assert (1, _letters.DONE, True) in parent.heard()
+    assert do(parent, lambda ctx: ctx.cancelled, 2) == (2, _letters.DONE, False)
+
+
+def test_a_cancel_that_comes_before_an_async_job_is_a_task_ends_it(parent: Parent) -> None:
+    """There is no task yet that could be cancelled."""
+
+    def begins(ctx: Any) -> Any:
+        parent.worker.cancel(1, "enough")
+        return asyncio.sleep(10, "slept")
+
+    parent.run(jobs.take)
+    parent.idle()
+    run = parent.worker.runs[RUN]
+    run.functions[FN] = begins, True
+    parent.worker.run(1, run, FN, "it", 1, None, None, None, ())
+    asyncio.set_event_loop(None)
+    parent.worker.loop.close()
+    (_, how, _) = parent.heard()[-1]
+    assert how == _letters.FAILED
+
+
+def test_what_jobs_have_printed_is_written_out_before_a_worker_waits(
+    parent: Parent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its streams are not a terminal's; and it may wait for long, or be killed."""
+    flushed: list[int] = []
+    monkeypatch.setattr(_far_worker, "flush_streams", lambda: flushed.append(1))
+    parent.run(jobs.square)
+    parent.work()
+    assert comes(lambda: parent.worker.idle)
+    before = len(flushed)
+    parent.say(call(1, 1))
+    assert comes(lambda: len(flushed) > before and parent.worker.idle)
 
 
 def test_a_parent_that_is_gone_is_noticed_by_an_idle_worker(parent: Parent) -> None:
