@@ -45,17 +45,20 @@ class SharedList(list[Any], Thing):
 
     Attributes:
         shared: Whether anybody could tell.
-        guarded: Whether only those change it who have the lock of the run.
+        unseen: Returns whether who has the lock of the run can use it, and nobody else sees it.
     """
 
     visible = dict.fromkeys(["append", "pop", "popleft", "clear", "remove"], VISIBLE)
     shared = True
-    guarded = False
     __hash__ = object.__hash__  # it stays the same one in all states
     __eq__ = object.__eq__
 
     def sight(self, method: str) -> int:
         return Thing.sight(self, method) if self.shared else LOCAL
+
+    def unseen(self) -> bool:
+        """See above."""
+        return False
 
 
 class Lock(Thing):
@@ -123,6 +126,7 @@ class Machine:
         """
         self.codes, self.flags, self.kind = codes, flags, kind
         self.guards: list[Lock] = []  # the locks of the runs
+        self.is_read: Any = None  # whether a flag may be read now by who has not such a lock
 
     def call(self, function: Any, *args: Any) -> tuple[Any, ...] | None:
         """Return a strand that stands before the first visible operation of a call."""
@@ -211,13 +215,13 @@ class Machine:
             if method is None:
                 function = target
             elif isinstance(target, Thing):
-                return target.sight(method)
+                return target.sight(method) if _is_shared(target, code) else LOCAL
             else:
                 function = getattr(target, method)
             plain = getattr(function, "__func__", function)
             if plain in self.codes:
                 return plain, (args if plain is function else (function.__self__, *args)), named
-            return VISIBLE if any(map(_is_shared, args)) else LOCAL
+            return VISIBLE if any(_is_shared(each, code) for each in args) else LOCAL
         if kind == GET or kind == STORE:
             owner = ins[1](frame)
             owner = owner[0] if kind == STORE else owner
@@ -228,12 +232,10 @@ class Machine:
                 return LOCAL
             if ins[2] in self.guarded and not (kind == GET and code.is_alone):
                 assert any(each.locked for each in self.guards), f"{ins[2]} without the lock"
-                return VISIBLE if kind == STORE else LOCAL
+                return VISIBLE if kind == STORE and self.is_read(ins[2]) else LOCAL
             return VISIBLE
         value = ins[1](frame) if kind == TRUTH else ins[1](frame)[0]
-        if not _is_shared(value) or (value.guarded and not code.is_alone):
-            return LOCAL
-        return VISIBLE
+        return VISIBLE if isinstance(value, SharedList) and _is_shared(value, code) else LOCAL
 
     def _do(self, ins: Any, frame: list[Any]) -> None:
         kind = ins[0]
@@ -254,12 +256,13 @@ class Machine:
             frame[ins[2]] = value[place]
 
 
-def _is_shared(value: Any) -> bool:
+def _is_shared(value: Any, code: Code) -> bool:
+    """Return whether somebody else could tell that a function has used a thing."""
     if isinstance(value, SharedList):
-        return value.shared
-    return type(value) is tuple and any(
-        isinstance(each, SharedList) and each.shared for each in value
-    )
+        return value.shared and (code.is_alone or not value.unseen())
+    if type(value) is tuple:
+        return any(isinstance(each, SharedList) and _is_shared(each, code) for each in value)
+    return isinstance(value, Thing)
 
 
 def _back(frames: list[Any], value: Any) -> tuple[Code, int, list[Any]]:

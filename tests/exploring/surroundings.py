@@ -174,3 +174,19 @@ class Parts(Thing):
     def start_thread(self, thread: object) -> None:
         """Start one more worker, unless the system refuses."""
         self.world.start()
+
+
+class Numbered:
+    """Things by numbers, the same ones only once."""
+
+    def __init__(self) -> None:
+        self.things: list[Any] = []
+        self._numbers: dict[Any, int] = {}
+
+    def number(self, thing: Any) -> int:
+        """Return the number of a thing."""
+        number = self._numbers.get(thing)
+        if number is None:
+            number = self._numbers[thing] = len(self.things)
+            self.things.append(thing)
+        return number

@@ -16,6 +16,7 @@ from gofer._core.states import NOT_STARTED, OUTCOMES, SUCCEEDED
 from gofer.backends import _workers
 from gofer.backends._execution import Execution
 
+from .codes import GET
 from .machine import Desk, Lock, Machine, SharedList, Thing
 from .programs import ALONE, FUNCTIONS, stops, waits, works
 from .stepped import stepped
@@ -26,6 +27,7 @@ from .surroundings import (
     Gate,
     Job,
     Lane,
+    Numbered,
     Own,
     OwnBytes,
     OwnGate,
@@ -34,22 +36,6 @@ from .surroundings import (
     SharedParked,
     Stand,
 )
-
-
-class Numbered:
-    """Things by numbers, the same ones only once."""
-
-    def __init__(self) -> None:
-        self.things: list[Any] = []
-        self._numbers: dict[Any, int] = {}
-
-    def number(self, thing: Any) -> int:
-        """Return the number of a thing."""
-        number = self._numbers.get(thing)
-        if number is None:
-            number = self._numbers[thing] = len(self.things)
-            self.things.append(thing)
-        return number
 
 
 class World:
@@ -92,8 +78,41 @@ class World:
         self.meeting = [_capitals(shape) for shape in shapes]
         self.in_jobs, self.at_jobs = [0] * len(shapes), [0] * len(shapes)
         self.runs: list[Any] = [self._run(n, shape, limit) for n, shape in enumerate(shapes)]
+        self.can_refuse = refuses or most < 9
+        stopping = stopped or self.can_refuse
+        needs = any(":" in shape for shape in shapes)
+        flags = {"waking"} | ({"stopped"} if stopping else set())
+        flags |= {"refused"} if self.can_refuse else set()
+        flags |= {"running"} if limit is not None or caller == "waits" else set()
+        self.looks = caller == "waits" or stopped  # whether somebody looks at it without a job
+        codes = stepped(FUNCTIONS, self._names(with_gil), change)
+        self.machine = Machine(codes, flags, (Lanes, Execution))
+        for function in ALONE:
+            self.machine.codes[function].is_alone = True
+        self.machine.is_read = self._is_read
+        self.machine.guards += [execution.lock for execution in self.runs]
+        self.callers: list[Any] = []
+        for execution in self.runs:
+            execution.core._later[THREADS].shared = needs
+            execution.core._later[THREADS].unseen = lambda: True  # it is changed under the lock
+            execution.core._first[THREADS].unseen = self._is_quiet
+            if caller == "waits":
+                execution.lane = Lane()
+            self.callers.append((waits if caller == "waits" else works, execution))
+        if stopped:
+            self.callers.append((stops, self.runs[0]))
+        self.alive, self.started, self.readers, self.passing = 0, [], 0, 0
+        self.gates = [Gate(slot) for slot in range(len(self.callers) + 12)]
+        self.current = -1
+        self.serve = self.machine.call(_workers.Workers._serve, self.workers, "worker")
+        self.strands, self.states, self.stands = Numbered(), Numbered(), {}
+        self.loose: list[int] = []  # strand -> see `_looseness`
+        self.first = self._begin()
+
+    def _names(self, with_gil: bool) -> dict[str, Any]:
+        """Return what some globals of Gofer's modules are here."""
         thread = Stand()
-        names = {
+        return {
             "threading": SimpleNamespace(
                 Lock=lambda: self.own_gate,
                 current_thread=lambda: thread,
@@ -106,32 +125,6 @@ class World:
             "_WAITS": not with_gil,
             "warn": lambda message: None,
         }
-        self.can_refuse = refuses or most < 9
-        stopping = stopped or self.can_refuse
-        needs = any(":" in shape for shape in shapes)
-        flags = {"waking"} | ({"stopped"} if stopping else set())
-        flags |= {"refused"} if self.can_refuse else set()
-        flags |= {"running"} if limit is not None else set()
-        codes = stepped(FUNCTIONS, names, change)
-        self.machine = Machine(codes, flags, (Lanes, Execution))
-        for function in ALONE:
-            self.machine.codes[function].is_alone = True
-        self.machine.guards += [execution.lock for execution in self.runs]
-        self.callers: list[Any] = []
-        for execution in self.runs:
-            execution.core._later[THREADS].shared = needs
-            execution.core._later[THREADS].guarded = True
-            if caller == "waits":
-                execution.lane = Lane()
-            self.callers.append((waits if caller == "waits" else works, execution))
-        if stopped:
-            self.callers.append((stops, self.runs[0]))
-        self.alive, self.started = 0, []
-        self.gates = [Gate(slot) for slot in range(len(self.callers) + 12)]
-        self.current = -1
-        self.serve = self.machine.call(_workers.Workers._serve, self.workers, "worker")
-        self.strands, self.states, self.stands = Numbered(), Numbered(), {}
-        self.first = self._begin()
 
     def _parked(self, parked: Any) -> Any:
         parked.world = self
@@ -157,6 +150,30 @@ class World:
         core.states, core._pending, core.failures = OwnBytes(core.states), Own(core._pending), Own()
         core._later = (SharedList(core._later[THREADS]), *core._later[1:])
         return execution
+
+    # -- who sees what: see ``machine``
+
+    def _looseness(self, strand: Any) -> int:
+        """Return 1 for a strand that may look at ``waking`` without the lock, 2 if it just has."""
+        if strand[0] is None:
+            return 0
+        code, pc, _ = strand[0][-1]
+        if code.name in ("Schedule.pass_on", "leave"):
+            return 1 if code.ins[pc][0] == GET and code.ins[pc][2] == "waking" else 2
+        target, method, _, _ = self.machine.stand(strand[0])
+        return int(isinstance(target, Job) and method == "run")
+
+    def _is_read(self, flag: str) -> bool:
+        return bool(self.readers or (flag != "waking" and (self.passing or self.looks)))
+
+    def _is_quiet(self) -> bool:
+        """Return whether nobody can take a root without the lock.
+
+        That is done in ``pass_on``, after a look at ``waking``, which stays as it is meanwhile.
+        """
+        if self.passing:
+            return False
+        return not self.readers or not any(each.core.waking for each in self.runs)
 
     # -- what strands do
 
@@ -201,7 +218,7 @@ class World:
         """Return the state, with workers in an order that does not depend on which is which."""
         count = len(self.callers)
         parked = [gate.slot for gate in self.workers._parked]
-        numbers = [self.strands.number(each) for each in strands]
+        numbers = [self._numbered(each) for each in strands]
         kept = []
         for slot in range(count, len(strands)):
             if strands[slot][0] is not None:  # it has not left
@@ -249,7 +266,10 @@ class World:
         workers._wanting = dict.fromkeys([self.runs[each] for each in wanting])
         workers._parked[:] = [gates[slot] for slot in parked]
         self.in_jobs, self.at_jobs = [0] * len(runs), [0] * len(runs)
+        self.readers = self.passing = 0
         for slot, number in enumerate(strands):
+            self.readers += self.loose[number] == 1
+            self.passing += self.loose[number] == 2
             gates[slot].locked = self.strands.things[number][1]
             at = self.at_job(number)
             if at is not None:
@@ -271,6 +291,12 @@ class World:
         execution.refused, posted, self.done[number] = more
         if lane is not None:
             lane.posted = posted
+
+    def _numbered(self, strand: Any) -> int:
+        number = self.strands.number(strand)
+        if number == len(self.loose):
+            self.loose.append(self._looseness(strand))
+        return number
 
     def stand(self, number: int) -> Any:
         """Return what a strand does next; see ``Machine.stand``."""
