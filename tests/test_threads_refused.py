@@ -8,7 +8,7 @@ import threading
 import pytest
 
 from gofer import JobManager, _parts, job
-from gofer._core.lanes import THREADS
+from gofer._core.lanes import NOTHING, THREADS
 from gofer._core.states import RUNNING
 from gofer.backends import _workers, threads
 
@@ -115,3 +115,24 @@ def test_a_caller_that_waits_goes_on_where_a_thread_is_refused() -> None:
     assert (execution.core.waking, execution.errors) == (False, {})
     assert execution.core.take(THREADS, 0.0) == 0
     assert execution.core.states[0] == RUNNING
+
+
+def test_a_caller_went_round_while_another_thread_had_the_desk() -> None:
+    """Where threads are refused it looks again, so it waits for the desk, and leaves no word."""
+    execution = JobManager([job(lambda: 1, name="a")])._begin(None, None, None)
+
+    class Desk:
+        waited = False
+
+        def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
+            self.waited = self.waited or blocking
+            return blocking
+
+        def release(self) -> None:
+            pass
+
+    execution.refused = True
+    execution.desk = desk = Desk()  # type: ignore[assignment]
+    threads.work(execution, "here")
+    assert desk.waited
+    assert NOTHING not in [i for i, _ in execution.ended_elsewhere]

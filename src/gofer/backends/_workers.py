@@ -7,7 +7,8 @@ before any thread could arrive cost no wake-up at all, however many they are.
 
 Why no run is forgotten: ``_wanting``, ``_coming`` and ``_parked`` change under one lock. A run that
 is put there either finds ``_coming`` set, so a thread is on its way, which looks there under the
-lock when it arrives; or sends for one. A thread parks only when nothing is there.
+lock when it arrives; or sends for one. A thread parks only when nothing is there. A run whose
+thread the system refuses stays there until it is over, for whichever thread is free first.
 """
 
 from __future__ import annotations
