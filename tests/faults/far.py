@@ -11,7 +11,7 @@ import time
 from contextvars import ContextVar
 from typing import Any
 
-from gofer import Context
+from gofer import Context, JobManager, current_context, job
 
 
 class BadStr(Exception):
@@ -167,6 +167,92 @@ VARIABLE: ContextVar[str] = ContextVar("VARIABLE", default="none")
 def variable() -> str:
     """Return what the caller has set."""
     return VARIABLE.get()
+
+
+def says_ready(ctx: Context) -> None:
+    """Say so, and wait for a minute."""
+    os.write(1, b"ready\n")
+    ctx.sleep(60)
+
+
+def fails_aloud() -> None:
+    """Say so, and fail."""
+    os.write(1, b"ready\n")
+    raise OSError("down")
+
+
+def cleans(ctx: Context, *, path: str) -> None:
+    """Wait until it is stopped, and leave a file when it has cleaned up."""
+    try:
+        with open(f"{path}/begun", "w"):
+            ctx.sleep(3600)
+    finally:
+        time.sleep(0.05)
+        with open(f"{path}/ended", "w"):
+            pass
+
+
+def first_or_waits(path: str) -> int:
+    """Be done at once where no path is given, else be ``cleans``."""
+    if path:
+        cleans(current_context(), path=path)
+    return 1
+
+
+def nests(depth: int) -> int:
+    """Execute in a worker, and in that run, and so on: plain jobs and jobs on a loop in turn."""
+
+    def deeper() -> int:
+        return nests(depth - 1)
+
+    async def beside() -> int:
+        return 1
+
+    if not depth:
+        return 0
+    jobs = [job(deeper), job(beside)]
+    return 1 + int(JobManager(jobs, limit=1).execute()["deeper"])
+
+
+CANARY = "canary-7f3a"
+
+
+class Secret(dict[str, str]):
+    """A param that shows itself wherever somebody prints it."""
+
+    def __repr__(self) -> str:
+        return CANARY
+
+    __str__ = __repr__
+
+
+def login(ctx: Context, param: Secret) -> Secret:
+    """Return a secret."""
+    return param
+
+
+def page(ctx: Context, param: Secret, *, login: Secret) -> None:
+    """Fail, with secrets in all places but the error's text."""
+    local = f"{CANARY} {login} {ctx.value('token')}"
+    raise ConnectionError("refused") if local else ValueError
+
+
+def crash(ctx: Context, param: Secret) -> None:
+    """Die with a secret in hand."""
+    local = f"{CANARY} {param}"
+    os.kill(os.getpid(), signal.SIGSEGV if local else 0)
+
+
+def lock_under_secret(ctx: Context, param: Secret) -> Any:
+    """Return what does not travel, under a key and beside a value that are nobody's business."""
+    import threading
+
+    return {CANARY: CANARY, CANARY * 2: [threading.Lock()]}
+
+
+def writes(ctx: Context, param: Secret) -> None:
+    """Write into the param, which is a copy."""
+    param[CANARY] = CANARY
 
 
 def segfaults() -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import pickle
 from functools import cached_property
 
+from gofer.backends._parcels import shown_key
 from gofer.errors import ParamIsCopy
 
 TYPE_CHECKING = False
@@ -34,7 +35,7 @@ class Copy:
         self._class = type(param)
         plain = isinstance(param, _PLAIN) or self._class.__module__.partition(".")[0] in _VALUES
         self._guarded = None if plain else _guarded(self._class)
-        self._before: dict[str, int] | None = None if plain else _prints(param)
+        self._before: dict[str | tuple[Any], int] | None = None if plain else _prints(param)
         self.job = ""
 
     def lend(self) -> Any:
@@ -58,7 +59,7 @@ class Copy:
             after = _prints(self.param) or {}
             for name in {**self._before, **after}:
                 if self._before.get(name) != after.get(name) and not self._is_cache(name):
-                    return f"param{name}"
+                    return f"param{name if isinstance(name, str) else shown_key(*name)}"
         return None
 
     def refuse(self, name: str) -> NoReturn:
@@ -70,9 +71,11 @@ class Copy:
         self._refused = f"param.{name}"
         raise ParamIsCopy(self.job, self._refused)
 
-    def _is_cache(self, name: str) -> bool:
+    def _is_cache(self, name: str | tuple[Any]) -> bool:
         """Return whether an attribute is the value of a ``cached_property``: to read it writes."""
-        return isinstance(getattr(self._class, name.removeprefix("."), None), cached_property)
+        return isinstance(name, str) and isinstance(
+            getattr(self._class, name.removeprefix("."), None), cached_property
+        )
 
 
 _lent: dict[int, Copy] = {}
@@ -120,11 +123,14 @@ def _guarded(kind: Any) -> Any:
     return _classes[kind]
 
 
-def _prints(param: Any) -> dict[str, int] | None:
-    """Return what each part of a param pickles to, as a hash; None where it does not pickle."""
+def _prints(param: Any) -> dict[str | tuple[Any], int] | None:
+    """Return what each part of a param pickles to, as a hash; None where it does not pickle.
+
+    Parts are ``".attribute"``, ``(key,)`` of a dict, or ``""``, which is all of it.
+    """
     try:
         if isinstance(param, dict):
-            return {f"[{key!r}]": hash(pickle.dumps(value, 5)) for key, value in param.items()}
+            return {(key,): hash(pickle.dumps(value, 5)) for key, value in param.items()}
         found = dict(getattr(param, "__dict__", None) or {})
         for each in type(param).__mro__:
             slots = each.__dict__.get("__slots__", ())

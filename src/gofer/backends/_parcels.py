@@ -172,7 +172,7 @@ def _culprit(path: str, thing: Any, error: BaseException) -> tuple[str, Any, Bas
 def _parts_of(thing: Any) -> Iterator[tuple[str, Any]]:
     if isinstance(thing, dict):
         for key, value in thing.items():
-            yield f"[{key!r}]", value
+            yield shown_key(key), value
     elif isinstance(thing, (list, tuple)):
         for i, value in enumerate(thing):
             yield f"[{i}]", value
@@ -245,3 +245,9 @@ def is_found(fn: Any) -> bool:
         return False
     there = named(fn)
     return there is fn or (there is not None and getattr(there, "fn", None) is fn)
+
+
+def shown_key(key: object) -> str:
+    """Return ``[key]`` for messages: keys are data, unless they are words as names are."""
+    is_name = type(key) is str and key.isidentifier() and len(key) <= 40
+    return f"[{key!r}]" if is_name else f"[<{type(key).__name__}>]"
