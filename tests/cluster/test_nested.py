@@ -77,6 +77,19 @@ def test_an_async_job_executes_on_its_cluster(cluster: Any) -> None:
     assert sum(JobManager(jobs).execute(backend=cluster).results.values()) == 2 * JOBS
 
 
+def test_a_worker_was_never_ended_that_had_seen_a_run_of_its_own_live(ray: Any) -> None:
+    """It owned a board then, which is an actor; runs inside of jobs have none."""
+
+    def has_board() -> bool:
+        import time
+
+        JobManager([job(lambda: time.sleep(2.5), name="long")]).execute(backend=ray)
+        return ray._board is not None
+
+    run = JobManager([job(has_board)]).execute(backend=ray)
+    assert run["has_board"] is False
+
+
 def test_async_jobs_took_a_thread_each_and_did_not_meet(dask: Any, signals: Any) -> None:
     """Promise 2: eight of them, on workers of two threads in all; as jobs, and as calls."""
 

@@ -133,7 +133,8 @@ class RayBackend(Clustered):
         """Raise if this process is not connected any more; see that what takes long is seen."""
         if not ray.is_initialized():
             raise BackendError("the connection to Ray was closed")
-        if whole.held is not None and self._board is None:
+        # A worker with a board owns an actor, so Ray would never end it: see `_ray_inside.leave`.
+        if whole.held is not None and self._board is None and whole.place is None:
             self._board = Reader(self._board_name, self._hearing)
 
     def stop(self, whole: Whole) -> list[tuple[str, int, list[int]]]:
