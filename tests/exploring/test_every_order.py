@@ -14,6 +14,7 @@ Where threads are refused, a job may be ready while all threads that there are a
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import pytest
@@ -55,6 +56,13 @@ LARGE: list[tuple[str, dict[str, Any]]] = [
 ]
 """The same, in some seconds each."""
 
+LARGEST: list[tuple[str, dict[str, Any]]] = [
+    ("a b c", {"most": 2}),
+    ("a b c d", {"most": 1}),
+    ("a b c d", {"most": 1, "limit": 2}),
+]
+"""The same, in minutes: where ``GOFER_EVERY_ORDER`` is set."""
+
 
 def searched(shapes: str, options: dict[str, Any], change: Mutant | None = None) -> Searched:
     """Visit every state of a world."""
@@ -79,6 +87,17 @@ def test_no_wake_up_is_lost_in_any_state_of_larger_worlds(
     shapes: str, options: dict[str, Any]
 ) -> None:
     """Up to three workers, besides the caller, and four jobs."""
+    assert searched(shapes, options).exhaustive
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(0)
+@pytest.mark.skipif("GOFER_EVERY_ORDER" not in os.environ, reason="set GOFER_EVERY_ORDER")
+@pytest.mark.parametrize(("shapes", "options"), LARGEST, ids=_name)
+def test_no_wake_up_is_lost_in_any_state_of_the_largest_worlds(
+    shapes: str, options: dict[str, Any]
+) -> None:
+    """Without waiting for the desk there are many more states."""
     assert searched(shapes, options).exhaustive
 
 
