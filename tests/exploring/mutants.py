@@ -17,8 +17,8 @@ MUTANTS: dict[str, tuple[Mutant, list[str], dict[str, Any]]] = {
     "what ended elsewhere is not looked for after the desk is given back": (
         (
             threads.work,
-            "            if ended_elsewhere:\n                _clear_desk(execution)\n    finally",
-            "    finally",
+            "if ended_elsewhere:\n                _clear_desk(execution)\n            if outcome",
+            "if outcome",
         ),
         ["a b"],
         {},

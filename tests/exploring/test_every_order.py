@@ -52,6 +52,7 @@ LARGE: list[tuple[str, dict[str, Any]]] = [
     ("a b c d", DESK),
     ("a b c d", {**DESK, "limit": 3}),
     ("a b c", {**DESK, "caller": "waits"}),
+    ("a b c", {**DESK, "caller": "waits", "refuses": True}),
     ("A B C", {"most": 2}),
 ]
 """The same, in some seconds each."""

@@ -142,6 +142,7 @@ class World:
         execution.ended_elsewhere = SharedList()
         execution.parked = self._parked(SharedParked())
         execution.workers = self.workers
+        execution.announcer = SimpleNamespace(add=lambda *_: None, speak=lambda: None)
         execution.ctx = Ctx(execution)
         execution.snapshot = Job(self, number)
         core = execution.core
