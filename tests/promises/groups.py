@@ -17,9 +17,13 @@ from types import TracebackType
 from typing import Any, Self
 
 import gofer
+from gofer import _parts
 
 LONG = 30.0
 """Seconds that only a hang takes."""
+
+FREED_LATER = 0 if _parts.HAS_GIL else 4_000_000
+"""Bytes that may be left besides: without a GIL a thread frees tables of dicts by the hundred."""
 
 
 class Crew:
