@@ -39,8 +39,8 @@ TIMES = int(os.environ.get("GOFER_SCHEDULES", "150"))
 MUTANTS: dict[str, tuple[Any, str, str]] = {
     "what ended elsewhere is not looked for after the desk is given back": (
         threads.work,
-        "            if ended_elsewhere:\n                _clear_desk(execution)\n    finally",
-        "    finally",
+        "if ended_elsewhere:\n                _clear_desk(execution)\n            if outcome",
+        "if outcome",
     ),
     "whoever leaves an end with another does not ask once more": (
         threads.work,
