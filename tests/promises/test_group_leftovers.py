@@ -13,7 +13,7 @@ import pytest
 
 from gofer import Cancelled, Context, DeadlineExceeded, JobPanic, current_context
 
-from .groups import LONG, Crew, nothing
+from .groups import FREED_LATER, LONG, Crew, nothing
 from .test_leftovers import Boom, Thing, Watch, all_die, watch
 
 __all__ = ["watch"]  # a fixture
@@ -47,7 +47,7 @@ async def test_a_group_does_not_grow_with_the_jobs_that_have_ended(
     finally:
         tracemalloc.stop()
 
-    assert after - before < 3 * count
+    assert after - before < 3 * count + 5 * FREED_LATER  # up to a hundred threads have some
 
 
 async def test_what_a_job_was_given_and_returned_dies_while_the_group_is_open(
