@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import threading
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,10 @@ from watching import comes, is_alive
 
 import gofer
 from gofer import Group, JobManager, job
+from gofer._core.schedule import Schedule
 from gofer.backends import _staff, processes
 from gofer.backends.processes import ProcessBackend
-from gofer.errors import BackendError, JobCrashed, WorkerFailed
+from gofer.errors import BackendError, InvalidTransition, JobCrashed, WorkerFailed
 
 SUPPORT = str(Path(jobs.__file__).parent)
 STARTS = ["forkserver", "spawn"]
@@ -202,6 +204,46 @@ def test_a_fault_of_the_pools_thread_fails_all_that_waits(
     assert caught.value.exceptions[0] is waits.error
     assert all(each.done for each in more)
     assert pid(backend)
+    backend.close()
+
+
+@pytest.mark.parametrize(
+    ("place", "error"),
+    [
+        ("ended", MemoryError("none left")),
+        ("began", MemoryError("none left")),
+        ("ended", InvalidTransition("booked before")),
+    ],
+)
+def test_a_run_hung_whose_job_in_a_worker_could_not_be_booked(
+    place: str, error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A fault between two jobs that are booked together: all end, and the next run is served."""
+    backend = ProcessBackend(2)
+    names = [str(i) for i in range(6)]
+    manager = JobManager(
+        [*[job(partial(jobs.square, 2), name=name) for name in names], job(jobs.pid, after=names)]
+    )
+    before, calls = getattr(Schedule, place), []
+
+    def faulty(core: Schedule, *args: Any) -> Any:
+        calls.append(args[0])
+        if len(calls) == 2:
+            if isinstance(error, InvalidTransition):
+                before(core, *args)
+            raise error
+        return before(core, *args)
+
+    monkeypatch.setattr(Schedule, place, faulty)
+    run = manager.execute(backend=backend, check=False)
+    monkeypatch.undo()
+
+    assert len(calls) > 2
+    assert all(record.state != "running" for record in run.records)
+    if isinstance(error, MemoryError) and place == "ended":
+        assert run.error is error
+        assert run.record("pid").state == "not started"
+    assert manager.execute(backend=backend).ok
     backend.close()
 
 

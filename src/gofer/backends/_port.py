@@ -5,6 +5,8 @@ All but ``Port.post`` and ``Port.close`` happens in the thread of the pool.
 
 from __future__ import annotations
 
+from collections import deque
+
 from gofer import _parts
 from gofer._core.lanes import AWAY, LOOP
 from gofer._core.states import FAILED, NOT_STARTED, SUCCEEDED
@@ -13,6 +15,7 @@ from gofer.backends._errands import Errand
 from gofer.backends._outlet import went_on
 from gofer.backends._parcels import Parcel, aside, is_found, pack, pack_for, pack_function
 from gofer.backends._variables import travelling
+from gofer.errors import InvalidTransition
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -166,13 +169,30 @@ class Port:
         return self._param
 
     def book(self) -> None:
-        """Tell the run what has ended; it may be over then."""
+        """Tell the run what has ended; it may be over then.
+
+        What could not be booked, for want of memory, say, is left as a failure to be booked when
+        the pool has seen to its fault.
+        """
+        ended, self.ended = deque(self.ended), []
+        booked: deque[tuple[int, int, float]] = deque()
+        try:
+            self._book(ended, booked)
+        except BaseException as fault:
+            if booked and isinstance(fault, InvalidTransition):
+                booked.popleft()  # it had been booked before
+            start = self.execution.start
+            lost: list[Any] = [(i, None, fault, None, start + at) for i, _, at in booked]
+            self.ended = [*lost, *ended, *self.ended]
+            del lost, fault
+            raise
+
+    def _book(self, ended: deque[Any], booked: deque[tuple[int, int, float]]) -> None:
         execution, core, start = self.execution, self.execution.core, self.execution.start
         ctx = execution.ctx
-        ended, self.ended = self.ended, []
-        booked = []
         value = error = failure = None
-        for i, value, error, began, end in ended:
+        while ended:
+            i, value, error, began, end = ended[0]
             at, outcome = end - start, SUCCEEDED
             if began is None and error is None:
                 outcome = NOT_STARTED
@@ -185,22 +205,24 @@ class Port:
             if execution.observers and outcome != NOT_STARTED:
                 execution.tell_ended(i, outcome, at)
             booked.append((i, outcome, at))
+            ended.popleft()
             if outcome == FAILED:  # at once: what follows may have been stopped by it
                 failure = execution.errors[i]
                 self._end(booked)
                 if core.fail_fast and core.first == i:
                     ctx.cancel(failure)
                 execution.announce()
-                booked, failure = [], None
+                failure = None
         if booked:
             self._end(booked)
-        del ended, value, error, failure  # tracebacks hold this frame
+        del value, error, failure  # tracebacks hold this frame
 
-    def _end(self, booked: list[tuple[int, int, float]]) -> None:
+    def _end(self, booked: deque[tuple[int, int, float]]) -> None:
         execution, core, lane = self.execution, self.execution.core, self.execution.lane
         with execution.lock:
-            for i, outcome, at in booked:
-                core.ended(i, outcome, at)
+            while booked:
+                core.ended(*booked[0])
+                booked.popleft()
             wake, finished = core.wants(), core.finished
             post = lane is not self and core.has_ready(LOOP)
             more, over = core.has_ready(AWAY), finished and not execution.out
