@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -152,3 +154,25 @@ def test_what_jobs_print_is_printed(start: str, tmp_path: Path) -> None:
     )
 
     assert (done.stdout.split(), done.stderr) == (["a", "b", "c"], "")
+
+
+def test_a_forkserver_whose_parent_was_killed_complained_of_news_unread() -> None:
+    """It ends in silence, whatever it had said last."""
+    program = (
+        "import errno, sys\n"
+        "from gofer import _parts\n"
+        "def refuse(): raise OSError(errno.EAGAIN, 'no process to be had')\n"
+        "_parts.fork = refuse\n"
+        "from gofer.backends import _nursery\n"
+        "_nursery.main(int(sys.argv[1]))\n"
+    )
+    ours, its = socket.socketpair()
+    with ours, its:
+        command = [sys.executable, "-c", program, str(its.fileno())]
+        server = subprocess.Popen(command, pass_fds=[its.fileno()], stderr=subprocess.PIPE)
+        its.close()
+        socket.send_fds(ours, [b"+"], [0])
+        assert select.select([ours], [], [], 60)[0]
+    _, told = server.communicate(timeout=60)
+
+    assert (server.returncode, told) == (0, b"")

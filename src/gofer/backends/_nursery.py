@@ -174,7 +174,10 @@ def main(fd: int) -> None:
             bell.recv(4096)
             _reap(sock)
         if sock in ready:
-            asked, fds, _, _ = socket.recv_fds(sock, 1, 8)
+            try:
+                asked, fds, _, _ = socket.recv_fds(sock, 1, 8)
+            except ConnectionResetError:  # the parent was killed, and had not read all news
+                asked = b""
             if not asked:
                 os._exit(0)
             pid = _fork()
