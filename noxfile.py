@@ -48,4 +48,4 @@ def tests(session: nox.Session) -> None:
     """Run the tests; what stands behind `--` goes to pytest."""
     free_threaded = str(session.python).endswith("t")
     session.install("-e", *([".", *PURE] if free_threaded else [".[test]"]))
-    session.run("pytest", *session.posargs)
+    session.run("python", "-m", "pytest", *session.posargs)  # `-m` for the path of workers
