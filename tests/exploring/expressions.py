@@ -71,7 +71,8 @@ class Expressions:
         body = parts[0] if len(parts) == 1 else ast.Tuple(parts, ast.Load())
         made = ast.Expression(_lambda(body))
         value = eval(
-            compile(ast.fix_missing_locations(made), self.code.name, "eval"), self.code.globals
+            compile(ast.fix_missing_locations(made), f"<{self.code.name}>", "eval"),
+            self.code.globals,
         )
         return value, variables.reads
 

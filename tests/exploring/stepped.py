@@ -91,7 +91,7 @@ class _Lowering(Expressions):
         made.body[0].body = [body]
         space: dict[str, Any] = {}
         exec(
-            compile(ast.fix_missing_locations(made), self.code.name, "exec"),
+            compile(ast.fix_missing_locations(made), f"<{self.code.name}>", "exec"),
             self.code.globals,
             space,
         )
