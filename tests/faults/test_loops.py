@@ -206,6 +206,45 @@ def test_a_run_hung_whose_job_on_a_loop_could_not_be_booked(
     assert "none left" in caplog.text
 
 
+@pytest.mark.parametrize("beside", [True, False])
+@pytest.mark.parametrize("awaits", [True, False])
+@pytest.mark.parametrize("at", [1, 2, 3])
+def test_a_run_hung_whose_loop_could_not_take_jobs(
+    monkeypatch: pytest.MonkeyPatch, at: int, awaits: bool, beside: bool
+) -> None:
+    """Row 20: no memory to take what is ready: what runs is cancelled, and the run ends."""
+    take_many, calls = Schedule.take_many, []
+
+    def out_of_memory(core: Schedule, lane: int, *args: Any) -> list[int]:
+        if lane == LOOP:
+            calls.append(args)
+            if len(calls) == at:
+                raise MemoryError("none left")
+        return take_many(core, lane, *args)
+
+    @job
+    async def work() -> None:
+        await asyncio.sleep(0)
+
+    @job(after=["work"])
+    async def more() -> None:
+        await asyncio.sleep(0)
+
+    @job(after=["more"])
+    async def last() -> None:
+        await asyncio.sleep(0)
+
+    jobs = [work, more, last, *[job(lambda: 1, name="beside")] * beside]
+    manager = JobManager(jobs)
+    monkeypatch.setattr(Schedule, "take_many", out_of_memory)
+    with pytest.raises(Cancelled) as caught:
+        asyncio.run(manager.aexecute()) if awaits else manager.execute()
+    monkeypatch.undo()
+
+    assert "none left" in str(caught.value)
+    assert manager.execute().ok
+
+
 def test_execute_in_a_thread_beside_a_loop_is_taken() -> None:
     """Row 31: the wrong thread is the one in which the loop runs, and no other."""
     manager = JobManager([job(two)])

@@ -164,6 +164,7 @@ def _refused(execution: Execution, error: BaseException) -> None:
             core.ended(i, outcome, _parts.clock() - execution.start)
         if core.fail_fast and core.first == i:
             execution.ctx.cancel(error)
+        execution.announce()
     execution.unpark()
     execution.notify()
     if execution.over():

@@ -156,6 +156,8 @@ class Lane:
         self._pumping = True
         try:
             self._start_ready()
+        except Exception as error:  # a fault, or no memory: what has started is stopped
+            self.execution.ctx.cancel(error)
         finally:
             self._pumping = False
         core = self.execution.core
@@ -209,8 +211,9 @@ class Lane:
             if core.stopped:  # by a job of this very handful
                 self._take_back(i)
                 continue
-            coroutine = self._perform(i)
+            coroutine = None
             try:
+                coroutine = self._perform(i)
                 if not _IS_EAGER:
                     tasks[i] = _Task(coroutine, loop=loop, name=name_of(i), context=copy())
                     continue
@@ -220,7 +223,8 @@ class Lane:
                 if not task.done():
                     tasks[i] = task
             except BaseException as error:  # no memory, perhaps; the job must not be lost
-                coroutine.close()
+                if coroutine is not None:
+                    coroutine.close()
                 at = _parts.clock() - execution.start
                 self._book(i, execution.caught(i, error), at)
 
