@@ -10,29 +10,8 @@ import pytest
 from gofer import Context, Group, JobManager, Retry
 
 from .channels import command_line, pictures, watching
+from .far import CANARY, Secret, login, page
 from .modes import Mode
-
-CANARY = "canary-7f3a"
-
-
-class Secret(dict[str, str]):
-    """A param that shows itself wherever somebody prints it."""
-
-    def __repr__(self) -> str:
-        return CANARY
-
-    __str__ = __repr__
-
-
-def login(ctx: Context, param: Secret) -> Secret:
-    """Return a secret."""
-    return param
-
-
-def page(ctx: Context, param: Secret, *, login: Secret) -> None:
-    """Fail, with secrets in all places but the error's text."""
-    local = f"{CANARY} {login} {ctx.value('token')}"
-    raise ConnectionError("refused") if local else ValueError
 
 
 def test_a_canary_is_on_no_channel(mode: Mode, monkeypatch: pytest.MonkeyPatch) -> None:
