@@ -59,13 +59,15 @@ class Announcer:
         # Looked at again after each release: a message may come just before it.
         while self._messages and self._speaks.acquire(False):
             try:
-                while self._messages:
-                    warn(self._messages.popleft())
+                self._say_all()
             finally:
                 self._speaks.release()
 
     def end(self) -> None:
         """Return when all has been said, at the end of the run."""
         with self._speaks:
-            while self._messages:
-                warn(self._messages.popleft())
+            self._say_all()
+
+    def _say_all(self) -> None:
+        while self._messages:
+            warn(self._messages.popleft())

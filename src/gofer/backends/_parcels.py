@@ -80,7 +80,7 @@ def aside(value: Any) -> Any:
     return value
 
 
-def pack(thing: Any) -> Parcel:
+def pack(thing: Any, *, by_value: bool = False) -> Parcel:
     """Pickle something.
 
     Raises:
@@ -99,9 +99,10 @@ def pack(thing: Any) -> Parcel:
         return False
 
     try:
-        data = pickle.dumps(thing, 5, buffer_callback=keep)
-        if _MAIN not in data or any(described()) or not _by_value():
-            return _checked(data, buffers)
+        if not by_value:
+            data = pickle.dumps(thing, 5, buffer_callback=keep)
+            if _MAIN not in data or any(described()) or not _by_value():
+                return _checked(data, buffers)
     except BaseException:  # what is pickled may raise anything
         if not _by_value():
             raise
@@ -129,19 +130,20 @@ def _by_value() -> Any:
 _found: list[Any] = []
 
 
-def pack_for(job: str, what: str, thing: Any) -> Parcel:
+def pack_for(job: str, what: str, thing: Any, *, by_value: bool = False) -> Parcel:
     """Pickle something that a job needs or gives.
 
     Args:
         job: Its name, for messages.
         what: What the thing is to it, such as ``its argument 'url'``.
         thing: The thing.
+        by_value: Whether it must not travel by its name; this wants cloudpickle.
 
     Raises:
         NotPicklable: It does not pickle; the message says which part of it.
     """
     try:
-        return pack(thing)
+        return pack(thing, by_value=by_value)
     except BaseException as error:
         path, part, why = _culprit(what, thing, error)
         hint = ""
@@ -232,11 +234,7 @@ def _pack_anew(job: str, fn: Any) -> Parcel:
             "the script has defined it again, and workers know the first; give it another name, "
             "or: pip install 'gofer[process]'",
         )
-    try:
-        return Parcel(_by_value().dumps(fn, protocol=5))
-    except BaseException as error:
-        path, part, why = _culprit("its function", fn, error)
-        raise NotPicklable(job, path, type(part).__name__, describe(why)) from error
+    return pack_for(job, "its function", fn, by_value=True)
 
 
 def is_found(fn: Any) -> bool:
