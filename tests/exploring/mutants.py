@@ -13,6 +13,12 @@ from gofer.backends._execution import Execution
 
 Mutant = tuple[Any, str, str]
 
+_LOOK = """\
+            if core.finished and not execution.out:
+                return
+"""
+_PARK = "            execution.parked.append(gate)\n"
+
 MUTANTS: dict[str, tuple[Mutant, list[str], dict[str, Any]]] = {
     "what ended elsewhere is not looked for after the desk is given back": (
         (
@@ -65,21 +71,14 @@ MUTANTS: dict[str, tuple[Mutant, list[str], dict[str, Any]]] = {
         ["a b"],
         {},
     ),
-    "a caller parks before it has looked": (
-        (
-            threads._work_and_wait,
-            "if core.finished and not execution.out:",
-            "if False:",
-        ),
-        ["a"],
-        {},
+    "a caller parks without looking": ((threads._work_and_wait, _LOOK, ""), ["a"], {}),
+    "a caller looks before it parks, and misses a stop": (
+        (threads._work_and_wait, _PARK + _LOOK, _LOOK + _PARK),
+        ["a b C:a"],
+        {"in_time": 2, "stopped": True},
     ),
-    "a caller looks, and parks later, without the lock": (
-        (
-            threads._work_and_wait,
-            "            execution.parked.append(gate)\n",
-            "        execution.parked.append(gate)\n",
-        ),
+    "a caller parks without the lock": (
+        (threads._work_and_wait, _PARK + _LOOK, _LOOK + _PARK[4:]),
         ["a b"],
         {},
     ),

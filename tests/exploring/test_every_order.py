@@ -9,7 +9,8 @@ for ever. In every state that can be reached
 - the end can be reached, where each job has run once, the caller has gone, and every worker is
   parked; and nothing goes round for ever, but for threads that find the desk taken again and again.
 
-Where threads are refused, a job may be ready while all threads that there are are in jobs.
+Where threads are refused, a job may be ready while all threads that there are are in jobs. Where only
+some workers come in time, the next is on its way for ever, and only limits count from there.
 """
 
 from __future__ import annotations
@@ -38,6 +39,10 @@ SMALL: list[tuple[str, dict[str, Any]]] = [
     ("a b", {"refuses": True}),
     ("a b", {"most": 1}),
     ("a b c", {"most": 1}),
+    ("a|b", {}),
+    ("a b|c", {"in_time": 2}),
+    ("a b|c", DESK),
+    ("a b c", {"in_time": 1, "stopped": True}),
     ("a b c", DESK),
     ("A B C", DESK),
     ("a b c d", {**DESK, "limit": 2}),
@@ -45,6 +50,7 @@ SMALL: list[tuple[str, dict[str, Any]]] = [
     ("a B:a C:a d:BC", DESK),
     ("A B C D", DESK),
     ("a b c", {**DESK, "refuses": True}),
+    ("a b c", {**DESK, "stopped": True}),
 ]
 """Jobs and worlds of which every state is visited in a moment. ``DESK``: all wait for the desk."""
 
@@ -54,15 +60,26 @@ LARGE: list[tuple[str, dict[str, Any]]] = [
     ("a b c", {**DESK, "caller": "waits"}),
     ("a b c", {**DESK, "caller": "waits", "refuses": True}),
     ("A B C", {"most": 2}),
+    ("a b c", {"most": 2}),
+    ("a b c", {"in_time": 3}),
+    ("a b c", {"in_time": 3, "caller": "waits"}),
+    ("a b c", {"in_time": 2, "stopped": True}),
+    ("A B C D", {"in_time": 3}),
+    ("a b C:a D:b", {"in_time": 3}),
+    ("a B:a C:a d:BC", {"in_time": 3}),
 ]
-"""The same, in some seconds each."""
+"""The same, in some seconds each, or in half a minute."""
 
 LARGEST: list[tuple[str, dict[str, Any]]] = [
-    ("a b c", {"most": 2}),
-    ("a b c d", {"most": 1}),
-    ("a b c d", {"most": 1, "limit": 2}),
+    ("a b c d", {"in_time": 3}),
+    ("a b c d", {"in_time": 3, "limit": 2}),
+    ("a b c d", {"in_time": 3, "limit": 3}),
+    ("a b c d", {"in_time": 3, "caller": "waits"}),
+    ("a b c d", {"most": 2}),
+    ("a b c", {"in_time": 3, "stopped": True}),
+    ("a b c", {"in_time": 2, "refuses": True}),
 ]
-"""The same, in minutes: where ``GOFER_EVERY_ORDER`` is set."""
+"""The same, in minutes and with up to 2 GB: where ``GOFER_EVERY_ORDER`` is set."""
 
 
 def searched(shapes: str, options: dict[str, Any], change: Mutant | None = None) -> Searched:
@@ -113,9 +130,9 @@ def test_what_would_lose_a_wake_up_is_found(name: str) -> None:
 def test_states_that_can_be_reached_are_told_with_their_way() -> None:
     """What is found is the shortest way there."""
     change, shapes, options = MUTANTS["a woken thread does not wake the next"]
-    with pytest.raises(Broken, match="a wake-up is lost") as caught:
-        search(World(shapes, change=change, **options))
     world = World(shapes, change=change, **options)
+    with pytest.raises(Broken, match="a wake-up is lost") as caught:
+        search(world)
     state = world.first
     for move in caught.value.order:
         world.load(state)

@@ -49,6 +49,7 @@ class World:
         caller: str = "works",
         with_gil: bool = True,
         most: int = 9,
+        in_time: int = 9,
         refuses: bool = False,
         idle: bool = False,
         stopped: bool = False,
@@ -62,12 +63,13 @@ class World:
             caller: What the callers do: "works" for their runs too, or only "waits".
             with_gil: Whether nobody waits for the desk.
             most: How many workers there may be; the system refuses more.
+            in_time: How many workers get going; the next one is on its way for ever.
             refuses: Whether it may refuse any other, too.
             idle: Whether parked workers may leave.
             stopped: Whether somebody cancels the first run, at any time.
             change: A function, what to change in its source, and into what.
         """
-        self.most, self.refuses, self.idle = most, refuses, idle
+        self.most, self.in_time, self.refuses, self.idle = most, in_time, refuses, idle
         self.time_out = self.refuse = self.missed = False
         self.current = 0
         self.own_gate = OwnGate(self)
@@ -76,7 +78,7 @@ class World:
         self.workers._parked = self._parked(Parked())
         self.done = [0] * len(shapes)
         self.meeting = [_capitals(shape) for shape in shapes]
-        self.in_jobs, self.at_jobs = [0] * len(shapes), [0] * len(shapes)
+        self.in_jobs = [0] * len(shapes)
         self.runs: list[Any] = [self._run(n, shape, limit) for n, shape in enumerate(shapes)]
         self.can_refuse = refuses or most < 9
         stopping = stopped or self.can_refuse
@@ -105,8 +107,9 @@ class World:
         self.gates = [Gate(slot) for slot in range(len(self.callers) + 12)]
         self.current = -1
         self.serve = self.machine.call(_workers.Workers._serve, self.workers, "worker")
-        self.strands, self.states, self.stands = Numbered(), Numbered(), {}
+        self.strands, self.states, self.rests, self.stands = Numbered(), Numbered(), Numbered(), {}
         self.loose: list[int] = []  # strand -> see `_looseness`
+        self.fresh = self._numbered((self.serve, True))  # a worker at its beginning
         self.first = self._begin()
 
     def _names(self, with_gil: bool) -> dict[str, Any]:
@@ -185,6 +188,14 @@ class World:
         """Return the gate of the strand that moves."""
         return self.gates[self.current]
 
+    def workers_in(self, state: Any) -> int:
+        """Return how many workers there are in a state."""
+        return len(state) - 1 - len(self.callers)
+
+    def _is_late(self, state: Any) -> bool:
+        """Return whether the last worker is on its way for ever."""
+        return self.workers_in(state) > self.in_time
+
     def is_full(self) -> bool:
         """Return whether there are as many workers as there may be."""
         return self.alive + len(self.started) >= self.most
@@ -217,25 +228,34 @@ class World:
 
     def save(self, strands: list[Any]) -> Any:
         """Return the state, with workers in an order that does not depend on which is which."""
-        count = len(self.callers)
-        parked = [gate.slot for gate in self.workers._parked]
-        numbers = [self._numbered(each) for each in strands]
+        return self.settle([self._numbered(each) for each in strands], self._rest())
+
+    def _rest(self) -> int:
+        """Return the number of all that is no strand."""
+        workers = self.workers
+        return self.rests.number(
+            (
+                tuple([self._saved(number) for number in range(len(self.runs))]),
+                workers._lock.locked,
+                workers._coming,
+                tuple([self.runs.index(each) for each in workers._wanting]),
+                tuple([gate.slot for gate in workers._parked]),
+            )
+        )
+
+    def settle(self, strands: list[int], rest: int) -> tuple[int, ...]:
+        """Return the state with these strands, and this rest, whose slots are still the old ones."""
+        count, (*others, parked) = len(self.callers), self.rests.things[rest]
+        if not parked and not self.idle:
+            return (rest, *strands[:count], *sorted(strands[count:]))
         kept = []
         for slot in range(count, len(strands)):
-            if strands[slot][0] is not None:  # it has not left
-                place = parked.index(slot) if slot in parked else -1
-                kept.append((numbers[slot], place, slot))
+            if self.strands.things[strands[slot]][0] is not None:  # it has not left
+                kept.append((strands[slot], parked.index(slot) if slot in parked else -1, slot))
         kept.sort()
         places = {each[2]: count + at for at, each in enumerate(kept)}
-        workers = self.workers
-        return (
-            tuple(numbers[:count] + [each[0] for each in kept]),
-            tuple([self._saved(number) for number in range(len(self.runs))]),
-            workers._lock.locked,
-            workers._coming,
-            tuple([self.runs.index(each) for each in workers._wanting]),
-            tuple([places[slot] for slot in parked]),
-        )
+        rest = self.rests.number((*others, tuple([places[slot] for slot in parked])))
+        return (rest, *strands[:count], *[each[0] for each in kept])
 
     def _saved(self, number: int) -> int:
         execution = self.runs[number]
@@ -259,14 +279,15 @@ class World:
 
     def load(self, state: Any) -> None:
         """Put the world into a state."""
-        strands, runs, locked, coming, wanting, parked = state
+        strands = state[1:]
+        runs, locked, coming, wanting, parked = self.rests.things[state[0]]
         gates, workers = self.gates, self.workers
         for number, saved in enumerate(runs):
             self._restore(number, self.states.things[saved])
         workers._lock.locked, workers._coming = locked, coming
         workers._wanting = dict.fromkeys([self.runs[each] for each in wanting])
         workers._parked[:] = [gates[slot] for slot in parked]
-        self.in_jobs, self.at_jobs = [0] * len(runs), [0] * len(runs)
+        self.in_jobs = [0] * len(runs)
         self.readers = self.passing = 0
         for slot, number in enumerate(strands):
             self.readers += self.loose[number] == 1
@@ -275,7 +296,6 @@ class World:
             at = self.at_job(number)
             if at is not None:
                 self.in_jobs[at[0]] |= 1 << at[1]
-                self.at_jobs[at[0]] += 1
         self.alive = len(strands) - len(self.callers)
         self.started.clear()
 
@@ -316,47 +336,65 @@ class World:
 
     def step(self, state: Any, move: tuple[int, str]) -> Any:
         """Return the state after a strand's move."""
-        self.load(state)
         slot, how = move
-        strands = [self.strands.things[number] for number in state[0]]
+        new, opened, started, rest = self.effect(state, slot, how)
+        return self.after(state, slot, new, opened, started, rest)
+
+    def effect(self, state: Any, slot: int, how: str) -> tuple[int, tuple[int, ...], int, int]:
+        """Do a strand's move: return it, whose gates it opens, how many it starts, and the rest."""
+        self.load(state)
         self.current = slot
         self.refuse, self.time_out = how == "refused", how == "idle"
         self.missed = False
-        frames = self.machine.step(strands[slot][0])
-        strands[slot] = (frames, False)
-        for new in self.started:
-            self.gates[len(strands)].locked = True  # as in `self.serve`
-            strands.append((new, True))
-        gates = self.gates
-        return self.save([(each[0], gates[at].locked) for at, each in enumerate(strands)])
+        frames = self.machine.step(self.strands.things[state[slot + 1]][0])
+        new = self._numbered((frames, self.gates[slot].locked))
+        opened = [
+            at
+            for at, number in enumerate(state[1:])
+            if at != slot and self.gates[at].locked != self.strands.things[number][1]
+        ]
+        return new, tuple(opened), len(self.started), self._rest()
+
+    def after(
+        self, state: Any, slot: int, new: int, opened: tuple[int, ...], started: int, rest: int
+    ) -> Any:
+        """Return the state with what a move has changed."""
+        strands = list(state[1:])
+        strands[slot] = new
+        for at in opened:
+            strands[at] = self._numbered((self.strands.things[strands[at]][0], False))
+        strands += [self.fresh] * started
+        return self.settle(strands, rest)
 
     def moves(self, state: Any) -> list[tuple[int, str]]:
         """Return what may happen next, in this state, which has been loaded."""
-        found = []
+        return [(slot, how) for slot in range(len(state) - 1) for how in self.ways(state, slot)]
+
+    def ways(self, state: Any, slot: int) -> list[str]:
+        """Return how a strand may go on, in this state, which has been loaded."""
         self.time_out = False
-        for slot, number in enumerate(state[0]):
-            stand = self.stand(number)
-            if stand is None:
-                continue
-            self.current = slot
-            target, method, args, named = stand
-            if isinstance(target, Parts):
-                if not self.is_full():
-                    found.append((slot, "started"))
-                if self.refuses or self.is_full():
-                    found.append((slot, "refused"))
-            elif not isinstance(target, Thing) or target.ready(method, args, named):
-                in_job = isinstance(target, Job) and method == "run"
-                found.append((slot, "job" if in_job else "goes on"))
-            elif self.idle and isinstance(target, OwnGate) and named.get("timeout") == IDLE:
-                found.append((slot, "idle"))
-        return found
+        stand = self.stand(state[slot + 1])
+        if stand is None:
+            return []
+        if state[slot + 1] == self.fresh and self._is_late(state):
+            return []
+        self.current = slot
+        target, method, args, named = stand
+        if isinstance(target, Parts):
+            full = self.is_full()
+            return ["started"] * (not full) + ["refused"] * (self.refuses or full)
+        if not isinstance(target, Thing) or target.ready(method, args, named):
+            return ["job" if isinstance(target, Job) and method == "run" else "goes on"]
+        idle = self.idle and isinstance(target, OwnGate) and named.get("timeout") == IDLE
+        return ["idle"] if idle else []
 
     def check(self, state: Any, moves: list[Any]) -> None:
         """Check a state, which has been loaded; see ``test_every_order`` for what that proves."""
-        for execution, running in zip(self.runs, self.at_jobs, strict=True):
-            assert running <= execution.core.running <= execution.core.limit, "above the limit"
+        self._check_limits(state)
+        if self._is_late(state):
+            return  # that worker is somebody who comes
         if all(how in ("job", "idle") for _, how in moves):
+            self.load(state)
             for execution in self.runs:
                 ready = execution.core.has_ready(THREADS)
                 if self.can_refuse:  # those that there are go on, when they have time
@@ -366,9 +404,19 @@ class World:
         if all(how == "idle" for _, how in moves):
             self._check_end(state)
 
+    def _check_limits(self, state: Any) -> None:
+        at_jobs = [0] * len(self.runs)
+        for number in state[1:]:
+            at = self.at_job(number)
+            if at is not None:
+                at_jobs[at[0]] += 1
+        for at, saved in enumerate(self.rests.things[state[0]][0]):
+            running = self.states.things[saved][0][0]
+            assert at_jobs[at] <= running <= self.runs[at].core.limit, "above the limit"
+
     def _check_end(self, state: Any) -> None:
         """Check a state in which nobody can move any more."""
-        for number in state[0][: len(self.callers)]:
+        for number in state[1 : len(self.callers) + 1]:
             assert self.stand(number) is None, "a caller waits for ever"
         for number, execution in enumerate(self.runs):
             core = execution.core

@@ -126,7 +126,8 @@ def check_arguments(words: list[str]) -> None:
         lines = [line for line in told.err.split("\n") if line.startswith("gofer")]
         assert len(lines) == 1, told
         assert told.err.endswith(f"{lines[0]}\n"), told
-        assert "_limit" not in told.err, told  # names of functions are nobody's business
+        if "_limit" not in "".join(words):  # names of functions are nobody's business
+            assert "_limit" not in told.err, told
     if told.code != 1:
         assert "Traceback" not in told.err, told
 

@@ -149,7 +149,15 @@ def pack_for(job: str, what: str, thing: Any, *, by_value: bool = False) -> Parc
         hint = ""
         if _by_value() is None and _is_local(part):
             hint = "; cloudpickle could do it: pip install 'gofer[process]'"
+        _drop_keys(error)
         raise NotPicklable(job, path, type(part).__name__, f"{describe(why)}{hint}") from error
+
+
+def _drop_keys(error: BaseException) -> None:
+    """Drop pickle's notes of Python 3.14, such as ``when serializing dict item 'KEY'``."""
+    notes = getattr(error, "__notes__", None)
+    if isinstance(notes, list):
+        notes[:] = [note for note in notes if not str(note).startswith("when serializing ")]
 
 
 def _is_local(part: Any) -> bool:

@@ -234,12 +234,13 @@ def _work_and_wait(execution: Execution) -> None:
     while True:
         left = work(execution, label)
         with execution.lock:
-            if core.finished and not execution.out:
-                return
             # Whoever it left the rest to may send for a thread, and be refused.
             if core.has_ready(THREADS) and (not left or execution.refused):
                 continue
+            # It looks when it is parked, as a stop, which needs no lock, tells those who are.
             execution.parked.append(gate)
+            if core.finished and not execution.out:
+                return
         wait(gate, execution)
 
 
