@@ -10,6 +10,7 @@ from array import array
 from collections.abc import Iterator
 from typing import Any
 
+from .judged import check
 from .remembered import Remembered
 from .worlds import World
 
@@ -89,7 +90,8 @@ class Searched:
         """
         line = self._in_line(all_=False)
         if len(line) < self.states:
-            raise Broken("it goes round for ever", self.way_to(min({*range(self.states)} - {*line})))
+            round_ = min({*range(self.states)} - {*line})
+            raise Broken("it goes round for ever", self.way_to(round_))
         line = self._in_line(all_=True)
         if len(line) == self.states:
             orders = [0] * self.states
@@ -135,7 +137,7 @@ def search(world: World, most: int = 10_000_000) -> Searched:
         for state in todo:  # the nearest first, so that what is found is short
             try:
                 steps = remembered.steps(state)
-                world.check(state, [step[0] for step in steps])
+                check(world, state, [step[0] for step in steps])
                 for move, new, missed in steps:
                     to = numbers.get(new)
                     if to is None:

@@ -56,7 +56,9 @@ class OwnGate(Thing):
 class Parked(list[Any]):
     """A list of gates, in which everybody finds the own one."""
 
-    world: Any
+    def __init__(self, world: Any) -> None:
+        super().__init__()
+        self.world = world
 
     def append(self, gate: Any) -> None:
         assert self.world.own().locked

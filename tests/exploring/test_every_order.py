@@ -9,8 +9,8 @@ for ever. In every state that can be reached
 - the end can be reached, where each job has run once, the caller has gone, and every worker is
   parked; and nothing goes round for ever, but for threads that find the desk taken again and again.
 
-Where threads are refused, a job may be ready while all threads that there are are in jobs. Where only
-some workers come in time, the next is on its way for ever, and only limits count from there.
+Where threads are refused, a job may be ready while all threads that there are are in jobs. Where
+only some workers come in time, the next is on its way for ever, and only limits count from there.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from typing import Any
 import pytest
 
 from .every_order import Broken, Searched, search
+from .judged import check
 from .mutants import MUTANTS, Mutant
 from .worlds import World
 
@@ -140,7 +141,7 @@ def test_states_that_can_be_reached_are_told_with_their_way() -> None:
         state = world.step(state, move)
     world.load(state)
     with pytest.raises(AssertionError, match="a wake-up is lost"):
-        world.check(state, world.moves(state))
+        check(world, state, world.moves(state))
 
 
 def test_the_worlds_leave_as_runs_do() -> None:

@@ -12,7 +12,6 @@ from typing import Any
 
 from gofer import JobManager, job
 from gofer._core.lanes import THREADS, Lanes
-from gofer._core.states import NOT_STARTED, OUTCOMES, SUCCEEDED
 from gofer.backends import _workers
 from gofer.backends._execution import Execution
 
@@ -75,24 +74,18 @@ class World:
         self.own_gate = OwnGate(self)
         self.workers: Any = _workers.Workers()
         self.workers._lock = Lock()
-        self.workers._parked = self._parked(Parked())
+        self.workers._parked = Parked(self)
         self.done = [0] * len(shapes)
         self.meeting = [_capitals(shape) for shape in shapes]
         self.in_jobs = [0] * len(shapes)
         self.runs: list[Any] = [self._run(n, shape, limit) for n, shape in enumerate(shapes)]
         self.can_refuse = refuses or most < 9
-        stopping = stopped or self.can_refuse
-        needs = any(":" in shape for shape in shapes)
-        flags = {"waking"} | ({"stopped"} if stopping else set())
+        self.looks = caller == "waits" or stopped  # whether somebody looks at it without a job
+        flags = {"waking"} | ({"stopped"} if stopped or self.can_refuse else set())
         flags |= {"refused"} if self.can_refuse else set()
         flags |= {"running"} if limit is not None or caller == "waits" else set()
-        self.looks = caller == "waits" or stopped  # whether somebody looks at it without a job
-        codes = stepped(FUNCTIONS, self._names(with_gil), change)
-        self.machine = Machine(codes, flags, (Lanes, Execution))
-        for function in ALONE:
-            self.machine.codes[function].is_alone = True
-        self.machine.is_read = self._is_read
-        self.machine.guards += [execution.lock for execution in self.runs]
+        self.machine = self._machine(stepped(FUNCTIONS, self._names(with_gil), change), flags)
+        needs = any(":" in shape for shape in shapes)
         self.callers: list[Any] = []
         for execution in self.runs:
             execution.core._later[THREADS].shared = needs
@@ -103,14 +96,24 @@ class World:
             self.callers.append((waits if caller == "waits" else works, execution))
         if stopped:
             self.callers.append((stops, self.runs[0]))
-        self.alive, self.started, self.readers, self.passing = 0, [], 0, 0
+        self.started: list[Any] = []
+        self.alive = self.readers = self.passing = 0
         self.gates = [Gate(slot) for slot in range(len(self.callers) + 12)]
         self.current = -1
         self.serve = self.machine.call(_workers.Workers._serve, self.workers, "worker")
-        self.strands, self.states, self.rests, self.stands = Numbered(), Numbered(), Numbered(), {}
+        self.strands, self.states, self.rests = Numbered(), Numbered(), Numbered()
+        self.stands: dict[int, Any] = {}
         self.loose: list[int] = []  # strand -> see `_looseness`
         self.fresh = self._numbered((self.serve, True))  # a worker at its beginning
         self.first = self._begin()
+
+    def _machine(self, codes: Any, flags: set[str]) -> Machine:
+        machine = Machine(codes, flags, (Lanes, Execution))
+        for function in ALONE:
+            codes[function].is_alone = True
+        machine.is_read = self._is_read
+        machine.guards += [execution.lock for execution in self.runs]
+        return machine
 
     def _names(self, with_gil: bool) -> dict[str, Any]:
         """Return what some globals of Gofer's modules are here."""
@@ -129,10 +132,6 @@ class World:
             "warn": lambda message: None,
         }
 
-    def _parked(self, parked: Any) -> Any:
-        parked.world = self
-        return parked
-
     def _run(self, number: int, shape: str, limit: int | None) -> Any:
         jobs: list[Any] = []
         for each in shape.split():
@@ -143,7 +142,7 @@ class World:
         execution.desk.stopped = lambda: execution.core.stopped
         execution.desk.missed = self._missed
         execution.ended_elsewhere = SharedList()
-        execution.parked = self._parked(SharedParked())
+        execution.parked = SharedParked(self)
         execution.workers = self.workers
         execution.announcer = SimpleNamespace(add=lambda *_: None, speak=lambda: None)
         execution.ctx = Ctx(execution)
@@ -192,7 +191,11 @@ class World:
         """Return how many workers there are in a state."""
         return len(state) - 1 - len(self.callers)
 
-    def _is_late(self, state: Any) -> bool:
+    def running_in(self, state: Any) -> list[int]:
+        """Return how many jobs of each run count as running in a state."""
+        return [self.states.things[saved][0][0] for saved in self.rests.things[state[0]][0]]
+
+    def is_late(self, state: Any) -> bool:
         """Return whether the last worker is on its way for ever."""
         return self.workers_in(state) > self.in_time
 
@@ -227,7 +230,7 @@ class World:
         return self.save(strands)
 
     def save(self, strands: list[Any]) -> Any:
-        """Return the state, with workers in an order that does not depend on which is which."""
+        """Return the state; workers stand in an order that does not tell which is which."""
         return self.settle([self._numbered(each) for each in strands], self._rest())
 
     def _rest(self) -> int:
@@ -244,7 +247,7 @@ class World:
         )
 
     def settle(self, strands: list[int], rest: int) -> tuple[int, ...]:
-        """Return the state with these strands, and this rest, whose slots are still the old ones."""
+        """Return the state with these strands and this rest, in which slots are the old ones."""
         count, (*others, parked) = len(self.callers), self.rests.things[rest]
         if not parked and not self.idle:
             return (rest, *strands[:count], *sorted(strands[count:]))
@@ -376,7 +379,7 @@ class World:
         stand = self.stand(state[slot + 1])
         if stand is None:
             return []
-        if state[slot + 1] == self.fresh and self._is_late(state):
+        if state[slot + 1] == self.fresh and self.is_late(state):
             return []
         self.current = slot
         target, method, args, named = stand
@@ -387,50 +390,6 @@ class World:
             return ["job" if isinstance(target, Job) and method == "run" else "goes on"]
         idle = self.idle and isinstance(target, OwnGate) and named.get("timeout") == IDLE
         return ["idle"] if idle else []
-
-    def check(self, state: Any, moves: list[Any]) -> None:
-        """Check a state, which has been loaded; see ``test_every_order`` for what that proves."""
-        self._check_limits(state)
-        if self._is_late(state):
-            return  # that worker is somebody who comes
-        if all(how in ("job", "idle") for _, how in moves):
-            self.load(state)
-            for execution in self.runs:
-                ready = execution.core.has_ready(THREADS)
-                if self.can_refuse:  # those that there are go on, when they have time
-                    ready = ready and bool(self.workers._parked or execution.parked)
-                assert not ready, "a wake-up is lost: a job is ready, and nobody comes"
-                assert not execution.ended_elsewhere, "an end is lost: nobody books it"
-        if all(how == "idle" for _, how in moves):
-            self._check_end(state)
-
-    def _check_limits(self, state: Any) -> None:
-        at_jobs = [0] * len(self.runs)
-        for number in state[1:]:
-            at = self.at_job(number)
-            if at is not None:
-                at_jobs[at[0]] += 1
-        for at, saved in enumerate(self.rests.things[state[0]][0]):
-            running = self.states.things[saved][0][0]
-            assert at_jobs[at] <= running <= self.runs[at].core.limit, "above the limit"
-
-    def _check_end(self, state: Any) -> None:
-        """Check a state in which nobody can move any more."""
-        for number in state[1 : len(self.callers) + 1]:
-            assert self.stand(number) is None, "a caller waits for ever"
-        for number, execution in enumerate(self.runs):
-            core = execution.core
-            for i, end in enumerate(core.states):  # times are no part of a state
-                ran = end in OUTCOMES and end != NOT_STARTED
-                core.started_at[i] = core.ended_at[i] = 0.0 if ran else None
-            core.check()
-            if execution.lane is None:
-                assert not core.failures, "a job has failed, though the caller could have run it"
-            if not core.stopped:
-                assert set(core.states) <= {SUCCEEDED}, "a job has not ended"
-                assert self.done[number] == (1 << len(core.states)) - 1, "a job has not run"
-        assert not self.workers._coming, "a worker is on its way for ever"
-        assert not self.workers._wanting, "a run that is over is in line"
 
 
 def _nothing() -> None:
