@@ -1,8 +1,8 @@
 """Small worlds for ``machine``: a run or two, who calls them, and the workers that come.
 
 What is stepped are the real functions of the thread backend, of ``Execution``, ``Workers`` and
-``Schedule``, over the real objects. Only locks, lists, threads and the clock are stood in for. A
-world can be put into any state that it has been in: a state is a tuple of all that may change.
+``Schedule``, over the real objects; locks, lists, threads and the clock are stood in for. A state
+is a tuple of all that may change.
 """
 
 from __future__ import annotations
@@ -70,7 +70,6 @@ class World:
         """
         self.most, self.in_time, self.refuses, self.idle = most, in_time, refuses, idle
         self.time_out = self.refuse = self.missed = False
-        self.current = 0
         self.own_gate = OwnGate(self)
         self.workers: Any = _workers.Workers()
         self.workers._lock = Lock()
