@@ -77,7 +77,6 @@ LARGEST: list[tuple[str, dict[str, Any]]] = [
     ("a b c d", {"in_time": 3, "limit": 3}),
     ("a b c d", {"in_time": 3, "caller": "waits"}),
     ("a b c d", {"most": 2}),
-    ("a b c", {"in_time": 3, "stopped": True}),
     ("a b c", {"in_time": 2, "refuses": True}),
 ]
 """The same, in minutes and with up to 2 GB: where ``GOFER_EVERY_ORDER`` is set."""
