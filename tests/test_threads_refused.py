@@ -136,39 +136,3 @@ def test_a_caller_went_round_while_another_thread_had_the_desk() -> None:
     threads.work(execution, "here")
     assert desk.waited
     assert NOTHING not in [i for i, _ in execution.ended_elsewhere]
-
-
-@pytest.mark.parametrize("parked", [False, True])
-def test_what_a_signals_handler_raises_while_a_thread_is_sent_for_keeps_no_run_waiting(
-    monkeypatch: pytest.MonkeyPatch, *, parked: bool
-) -> None:
-    """Else a thread would count as on its way for ever, for all runs to come."""
-
-    class Rings(Exception):
-        pass
-
-    def ring(thread: threading.Thread) -> None:
-        monkeypatch.setattr(_parts, "start_thread", start)
-        raise Rings
-
-    workers, start, barrier = _workers.Workers(), _parts.start_thread, threading.Barrier(2)
-    monkeypatch.setattr("gofer._running.workers", workers)
-    manager = JobManager([job(lambda: barrier.wait(30), name=f"j{i}") for i in range(2)])
-    if parked:
-        manager.execute()
-        real, times = workers._send, []
-
-        def send() -> None:
-            real()
-            if not times:
-                times.append(1)
-                raise Rings
-
-        monkeypatch.setattr(workers, "_send", send)
-    else:
-        monkeypatch.setattr(_parts, "start_thread", ring)
-
-    with pytest.raises(Rings):
-        JobManager([job(lambda: 1, name="one"), job(lambda: 2, name="two")]).execute()
-
-    assert len(set(manager.execute().results.values())) == 2

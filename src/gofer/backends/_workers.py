@@ -67,18 +67,12 @@ class Workers:
 
     def summon(self, execution: Execution) -> None:
         """Bring one more thread to a run, parked or new."""
-        sends = False
-        try:
-            with self._lock:
-                self._wanting[execution] = None
-                if self._coming:
-                    return
-                self._coming = sends = True
-            self._send()
-        except BaseException:  # of a signal's handler: one thread too many is better than none
-            if sends:
-                self._send()
-            raise
+        with self._lock:
+            self._wanting[execution] = None
+            if self._coming:
+                return
+            self._coming = True
+        self._send()
 
     def dismiss(self, execution: Execution) -> None:
         """Note that a run is over, and wants no thread any more."""
@@ -88,11 +82,10 @@ class Workers:
     def _send(self) -> None:
         """Send the thread for which ``_coming`` has been set."""
         with self._lock:
-            if self._parked and not _parts.is_ending():
-                gate = self._parked[-1]
-                del self._parked[-1]  # no handler of a signal runs before it is released
-                gate.release()
-                return
+            gate = self._parked.pop() if self._parked and not _parts.is_ending() else None
+        if gate is not None:
+            gate.release()
+            return
         label = f"gofer-{next(self._numbers)}"
         try:  # a subinterpreter may refuse even to make it
             thread = _Thread(target=self._serve, args=(label,), name="gofer:idle", daemon=True)
