@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from contextlib import suppress
 from itertools import count
 
 from gofer import _parts
@@ -46,10 +47,10 @@ def far_pickle(job: str, what: str, thing: Any) -> bytes:
         data = b""
     import cloudpickle
 
-    try:
+    with suppress(Exception):
         return cloudpickle.dumps(thing, protocol=5)  # type: ignore[no-any-return]
-    except Exception:
-        return pack_for(job, what, thing).data  # it raises, and says which part it is
+    # It raises, and says which part it is; not in a handler, whose error may show data.
+    return pack_for(job, what, thing).data
 
 
 def far_function(job: str, fn: Any) -> bytes:
