@@ -7,7 +7,8 @@ import threading
 
 import pytest
 
-from gofer import JobManager, _parts, job
+from gofer import Cancelled, Group, JobManager, _parts, job
+from gofer._core.intake import Intake
 from gofer._core.lanes import NOTHING, THREADS
 from gofer._core.states import RUNNING
 from gofer.backends import _workers, threads
@@ -136,3 +137,23 @@ def test_a_caller_went_round_while_another_thread_had_the_desk() -> None:
     threads.work(execution, "here")
     assert desk.waited
     assert NOTHING not in [i for i, _ in execution.ended_elsewhere]
+
+
+def test_a_stop_as_go_was_about_to_wait_for_a_place_kept_it_waiting(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A stop tells those who wait, without the lock: who comes to it after that must look again."""
+    monkeypatch.setattr(_workers.workers, "summon", lambda execution: None)  # none comes in time
+    with pytest.raises(Cancelled), Group(limit=1) as group:
+        waits = group.go(int)
+
+        def stop_then(core: Intake, looks: list[int] = []) -> bool:  # noqa: B006 - it counts them
+            looks.append(1)
+            if len(looks) == 2:  # the last one before it waits
+                group.context.cancel("now")
+            return False
+
+        monkeypatch.setattr(Intake, "admits", stop_then)
+        group.go(int)
+        pytest.fail("it was admitted")
+    assert waits.state == "not started"

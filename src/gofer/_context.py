@@ -114,13 +114,15 @@ class Context:
             return
 
         def forget(_: object) -> None:
-            entry[2] = None
+            if entry is not None:
+                entry[2] = None
 
         def expire() -> None:
             ctx = weak()
             if ctx is not None:
                 ctx._expire()
 
+        entry: Entry | None = None  # it stays so if a signal's handler raises right here
         weak = weakref.ref(self, forget)
         entry = self._entry = timer.add(at, expire)
 

@@ -50,8 +50,7 @@ class _BaseGroup:
         self._ctx, self._recover = ctx, recover
         self._core = Intake(checked_limit(f"group {name!r}" if name else "group", limit), fail_fast)
         self._execution: GroupExecution | None = None
-        self._tolerant = False
-        self._progress = progress
+        self._tolerant, self._progress = False, progress
         self._backend = chosen(backend)
         self._expected: int | None = None  # how many jobs will come, where that is known
         self._quick = limit is None and _parts.HAS_GIL
@@ -131,6 +130,8 @@ class _BaseGroup:
             if not force and not core.admits():
                 if or_call is not None:
                     execution.waiting.append(or_call)
+                    if core.stopped:  # only now: a stop tells those who wait, without the lock
+                        raise self._refusal(execution)
                 return None
             handle = execution.add(lane, fn, args, kwargs)
             wake = core.wants()
@@ -174,11 +175,11 @@ class _BaseGroup:
     def _outcome(self, error: BaseException | None) -> BaseException | None:
         """Return what leaves the block instead of its own error, or None for that."""
         execution = self._running_execution()
-        interrupted = execution.interrupted is not None
+        interrupted = execution.interrupted
         if isinstance(error, GeneratorExit):  # a map is left: what is raised now would be lost
-            if interrupted and not execution.raised:
-                _interrupt.once_more()
-        elif error is None or interrupted or self._told(error):
+            if interrupted is not None and not execution.raised:
+                _interrupt.once_more(interrupted)
+        elif error is None or interrupted is not None or self._told(error):
             return execution.ended()
         execution.ended(of_block=error)
         return None

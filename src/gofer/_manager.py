@@ -229,10 +229,11 @@ class JobManager:
         finally:
             if guarded:
                 _interrupt.end(execution)
+        outside = _interrupt.is_of_signal(execution.interrupted)
         run = self._end(execution)
         failure = run._raises
         try:
-            if failure is not None and (check or isinstance(failure, KeyboardInterrupt)):
+            if failure is not None and (check or outside):
                 raise failure
             return run
         finally:  # a traceback keeps this frame, so it must not keep the run or the error

@@ -68,6 +68,7 @@ def rest():
     assert HOW != "interrupts", "the interrupt was lost"
 
 def ring(delay):
+    armed.acquire()
     time.sleep(delay)
     os.kill(os.getpid(), signum)
 
@@ -83,10 +84,13 @@ typical = (time.perf_counter() - begun) / 100  # that the moments fall inside on
 met = cut = 0
 for n in range(COUNT):
     context = Context()
+    armed = threading.Lock()
+    armed.acquire()
     thread = threading.Thread(target=ring, args=(chance.uniform(0, typical),))
+    thread.start()  # whose own lines are not to be hit
     inside = True
     try:
-        thread.start()
+        armed.release()
         chance.choice(CALLS)()
         inside = False
         rest()

@@ -111,7 +111,7 @@ class Execution:
         self.out: dict[Any, None] = {}
         self.lane: Any = None
         self.caller: int | None = None
-        self.interrupted: BaseException | None = None  # the KeyboardInterrupt to raise at the end
+        self.interrupted: BaseException | None = None  # what a signal has it raise at the end
         self.hurried = False  # a second Ctrl-C: do not wait
         self.refused = False  # some thread for it, so whoever is there must look again
         self.raised = False  # it has been raised already, in the block of a group
@@ -287,7 +287,7 @@ class Execution:
         strip(error)
         if isinstance(error, Skip):
             return SKIPPED
-        if isinstance(error, KeyboardInterrupt):
+        if isinstance(error, KeyboardInterrupt) or error is self.interrupted:
             self.interrupted = error
             self.ctx.cancel(error)
             return CANCELLED

@@ -248,11 +248,11 @@ def wait(gate: Any, execution: Execution) -> None:
     """Wait until a gate opens.
 
     Raises:
-        KeyboardInterrupt: At a second Ctrl-C; the handler raises it only in this function, and
-            leaves a note where it came too early for that.
+        BaseException: At a second Ctrl-C, or the like; the handler raises it only in this function,
+            and leaves a note where it came too early for that.
     """
     if execution.hurried:
-        raise KeyboardInterrupt
+        raise execution.interrupted or KeyboardInterrupt
     while not gate.acquire(timeout=_parts.LISTEN):
         pass
 
