@@ -103,7 +103,7 @@ def work(
                 at = clock() - start
             except BaseException as error:
                 at = clock() - start
-                outcome = execution.caught(i, error)
+                outcome = _caught_in_turn(execution, i, error)
             if observers:
                 execution.tell_ended(i, outcome, at)
             if passes and outcome == SUCCEEDED and (j := core.pass_on(i, at)) >= 0:
@@ -149,6 +149,21 @@ def work(
         if i >= 0:
             _abandon(execution, i, sys.exception())
     return False
+
+
+def _caught_in_turn(execution: Execution, i: int, error: BaseException) -> int:
+    """Note what a job raised; without a GIL, at the desk.
+
+    There each dict and set has a lock of its own. While threads stood in line for these, new ones
+    found the desk free and took the next jobs, so that each of 100,000 that failed took a thread.
+    At the desk a new one stands behind them.
+    """
+    has_desk = _WAITS and _wait_for_desk(execution)
+    try:
+        return execution.caught(i, error)
+    finally:
+        if has_desk:
+            execution.desk.release()
 
 
 def _wait_for_desk(execution: Execution) -> bool:
