@@ -196,10 +196,13 @@ def cleans(ctx: Context, *, path: str) -> None:
             pass
 
 
-def first_or_waits(path: str) -> int:
-    """Be done at once where no path is given, else be ``cleans``."""
-    if path:
+def first_or_waits(item: tuple[str, bool]) -> int:
+    """Be done as soon as the other has begun, if it is the first, or be ``cleans``."""
+    path, is_first = item
+    if not is_first:
         cleans(current_context(), path=path)
+    while not os.path.exists(f"{path}/begun"):
+        time.sleep(0.001)
     return 1
 
 

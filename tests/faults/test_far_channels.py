@@ -100,9 +100,8 @@ def test_leaving_a_loop_over_workers_waits_for_what_runs_there(
     workers: ProcessBackend, tmp_path: Path
 ) -> None:
     """Row 33: before the next statement the other job has been stopped, and has cleaned up."""
-    for each in gofer.map(far.first_or_waits, ["", str(tmp_path)], limit=2, backend=workers):
-        while not (tmp_path / "begun").exists():
-            pass
+    items = [(str(tmp_path), True), (str(tmp_path), False)]
+    for each in gofer.map(far.first_or_waits, items, limit=2, backend=workers):
         assert each == 1
         break
 

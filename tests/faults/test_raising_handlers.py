@@ -174,3 +174,173 @@ say("left")
     )
 
     assert lines == ["rings", "a signal's handler failed: Rings()", "left"]
+
+
+HANDLED = {
+    "job": """
+def tries(ctx, inner=inner):
+    try:
+        inner.execute()
+    except Rings:
+        return "handled"
+say(JobManager([job(tries), job(lambda: 1, name="beside")]).execute()["tries"])
+""",
+    "block": """
+with Group() as group:
+    other = group.go(lambda: "handled")
+    try:
+        inner.execute()
+    except Rings:
+        pass
+say(other.result())
+""",
+    "loop": """
+said = []
+for n in gofer.map(lambda n: n, range(3)):
+    try:
+        inner.execute()
+    except Rings:
+        said.append(n)
+say("handled" if said == [0, 1, 2] else said)
+""",
+    "items": """
+def items():
+    try:
+        threading.Timer(0.05, ring).start()
+        time.sleep(60)
+    except Rings:
+        yield "handled"
+say(*gofer.map(lambda item: item, items()))
+""",
+    "lock": """
+def holds():
+    with free.lock("x"):
+        held.set()
+        let_go.wait()
+free, held, let_go = Context(), threading.Event(), threading.Event()
+threading.Thread(target=holds).start()
+with Group() as group:
+    held.wait()
+    threading.Timer(0.05, ring).start()
+    try:
+        with free.lock("x"):
+            say("not here")
+    except Rings:
+        say("handled")
+    let_go.set()
+    with free.lock("x"):
+        pass
+""",
+    "polling": """
+def polls(ctx, times=[]):
+    times.append(1)
+    if len(times) == 1:
+        threading.Timer(0.01, ring).start()
+        while True:
+            ctx.check()
+    return "handled"
+say(JobManager([job(polls, retry=gofer.Retry(2, on=Rings))]).execute()["polls"])
+""",
+}
+
+
+@pytest.mark.parametrize("where", HANDLED)
+def test_a_timeout_that_is_handled_where_it_is_raised_disturbs_nothing_around(where: str) -> None:
+    """Only the innermost run is cancelled, and comes out with it."""
+    lines = says(
+        RINGS
+        + """
+async def inner_job():
+    threading.Timer(0.05, ring).start()
+    await asyncio.sleep(60)
+inner = JobManager([job(inner_job)])
+"""
+        + HANDLED[where]
+    )
+
+    assert set(lines) == {"rings", "handled"}
+    assert lines[-1] == "handled"
+
+
+def test_handlers_may_call_the_one_before_and_be_changed_while_runs_go_on() -> None:
+    """Each of ours stands for one of the program's, wherever it was kept or put."""
+    lines = says(
+        RINGS
+        + """
+signal.signal(signal.SIGALRM, lambda *_: say("A"))
+with Group():
+    before = signal.getsignal(signal.SIGALRM)
+    signal.signal(signal.SIGALRM, lambda *args: (say("B"), before(*args)))
+    signal.signal(signal.SIGUSR1, before)
+for each in (signal.SIGALRM, signal.SIGUSR1, signal.SIGALRM):
+    JobManager([job(lambda: os.kill(os.getpid(), each), name="kills")]).execute()
+    os.kill(os.getpid(), each)
+signal.signal(signal.SIGALRM, handler)
+def sets(ctx):  # a run inside sees what a job has set
+    signal.signal(signal.SIGALRM, lambda *_: sys.exit("out"))
+    try:
+        JobManager([inner_job]).execute()
+    except SystemExit as error:
+        say(error)
+        raise
+async def inner_job():
+    threading.Timer(0.05, ring).start()
+    await asyncio.sleep(60)
+try:
+    JobManager([job(sets)]).execute(check=False)
+except SystemExit:
+    say("exits")
+"""
+    )
+
+    assert lines == [*["B", "A"] * 2, "A", "A", *["B", "A"] * 2, "out", "exits"]
+
+
+def test_ctrl_c_comes_out_of_a_handler_that_runs_in_a_block() -> None:
+    """What the handler has interrupted decides, and how slow it is does not matter."""
+    lines = says(
+        """
+signal.signal(signal.SIGINT, signal.default_int_handler)
+def slow(*_):
+    say("slow")
+    os.kill(os.getpid(), signal.SIGINT)
+    time.sleep(60)
+signal.signal(signal.SIGUSR1, slow)
+try:
+    with Group():
+        os.kill(os.getpid(), signal.SIGUSR1)
+        say("not here")
+except KeyboardInterrupt:
+    say("interrupted")
+"""
+    )
+
+    assert lines == ["slow", "interrupted"]
+
+
+def test_ctrl_c_in_a_loop_over_a_map_in_a_job_was_taken_for_two() -> None:
+    """It leaves the map with the loop, so it is not repeated, and what runs is waited for."""
+    lines = says(
+        """
+signal.signal(signal.SIGINT, signal.default_int_handler)
+def cleans(ctx):
+    begun.set()
+    try:
+        ctx.sleep(60)
+    finally:
+        time.sleep(0.3)
+        say("cleaned")
+def loops():
+    for _ in gofer.map(lambda n: n, range(3)):
+        begun.wait()
+        os.kill(os.getpid(), signal.SIGINT)
+begun = threading.Event()
+try:
+    JobManager([job(loops), job(cleans)]).execute()
+except KeyboardInterrupt:
+    say("interrupted")
+time.sleep(0.1)
+"""
+    )
+
+    assert lines == ["cleaned", "interrupted"]

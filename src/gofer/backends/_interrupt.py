@@ -23,6 +23,8 @@ from operator import is_
 
 from gofer import _parts
 from gofer._context import Context
+from gofer._crew import JobHandle
+from gofer._locks import Lock
 from gofer._timer import timer
 from gofer.backends._execution import Execution
 from gofer.backends._frames import CALLS, WAITS
@@ -47,29 +49,68 @@ _SIGNALS = [
 ]
 """The signals whose handlers are known to raise: interrupts, timers, and what programs send."""
 
-_SLEEPS = {_parts.wait.__code__, Context.sleep.__code__}
 _A_MOMENT = 0.01  # seconds in which a generator is done with closing
 _runs: list[Execution] = []  # those that the main thread executes, outermost first
-_seen: list[Any] = [None] * len(_SIGNALS)  # whose handlers these were, when last looked at
-_ours: list[tuple[int, Any, Any]] = []  # a signal, our handler, and the one that it stands for
-_theirs: dict[int, Any] = {}  # signal -> the program's handler; kept, as ours may be left behind
-_last = [SIGINT]  # the signal by which they were stopped
+_theirs: list[Any] = [None] * len(_SIGNALS)  # the handlers that there were at the last look
+_ours: list[Any] = [None] * len(_SIGNALS)  # those that stand there while runs go on
+_changes: list[tuple[int, Any, Any]] = []  # where the two differ: the signal, ours, theirs
 _told: list[int] = []  # the SIGTERM that is to be raised again when these have ended
 _PACKAGE = __file__.removesuffix("backends/_interrupt.py").removesuffix("backends\\_interrupt.py")
+
+
+class _Guard:
+    """A handler that stands before one of the program's."""
+
+    __slots__ = ("theirs",)
+
+    def __init__(self, theirs: Any) -> None:
+        self.theirs = theirs
+
+    def __call__(self, signum: int, frame: FrameType | None) -> None:
+        """Call the program's handler, and see to what it raises."""
+        try:
+            self.theirs(signum, frame)
+        except BaseException as error:
+            if not _runs:  # between two lines of `end`, or left behind by it
+                raise
+            told = error is _runs[-1].interrupted  # by a guard that theirs has called
+            if (told or isinstance(error, Exception)) and _place(frame) is not None:
+                raise
+            # The frame of this handler would keep all that it has interrupted.
+            trace = traceback_of(error)
+            with_traceback(error, None if trace is None else trace.tb_next)
+            _cancel_runs(error, frame)
+
+
+_WAIT = _parts.wait.__code__
+_WAITERS = {Context.sleep.__code__, Lock.__enter__.__code__}
+"""The functions that leave nothing half done if what they raise comes out of a wait."""
+TRANSPARENT = {
+    _Guard.__call__.__code__,
+    Context.check.__code__,
+    Context.remaining.__code__,
+    JobHandle.result.__code__,
+    *(
+        each.fget.__code__
+        for kind, names in {Context: "cancelled cause deadline", JobHandle: "done ok state"}.items()
+        for each in (getattr(kind, name) for name in names.split())
+    ),
+}
+"""The code of functions in which nothing is half done: they count as the line that calls them."""
 
 
 def begin(execution: Execution) -> bool:
     """Watch over a run; return whether ``end`` must be called."""
     if not _parts.is_main_thread():
         return False
-    if not _runs:
-        if not all(map(is_, map(getsignal, _SIGNALS), _seen)):
+    try:
+        if not all(map(is_, map(getsignal, _SIGNALS), _ours if _runs else _theirs)):
             _look()
-        try:
-            for signum, ours, _ in _ours:
+        elif not _runs:
+            for signum, ours, _ in _changes:
                 signal(signum, ours)
-        except ValueError:  # in a subinterpreter no thread is the main one
-            return False
+    except ValueError:  # in a subinterpreter no thread is the main one
+        return False
     _runs.append(execution)
     return True
 
@@ -80,7 +121,7 @@ def end(execution: Execution) -> None:
     if _runs:
         return
     try:
-        for signum, ours, theirs in _ours:
+        for signum, ours, theirs in _changes:
             if getsignal(signum) is ours:
                 signal(signum, theirs)
         _raise_again()
@@ -89,17 +130,27 @@ def end(execution: Execution) -> None:
 
 
 def _look() -> None:
-    """Note which handlers there are, and which of ours are to stand before them."""
-    seen, ours = list(map(getsignal, _SIGNALS)), []
-    for signum, handler in zip(_SIGNALS, seen, strict=True):
-        if handler is _terminate or (signum == SIGTERM and handler == SIG_DFL):
-            ours.append((signum, _terminate, SIG_DFL))
-        elif callable(handler):
-            if handler is not _handle:  # else it was left behind
-                _theirs[signum] = handler
-            ours.append((signum, _handle, _theirs[signum]))
-    _ours[:] = ours
-    _seen[:] = seen  # last: a handler that raises in here has it done again
+    """Look which handlers there are, and put ours before them."""
+    looked = [_pair(signum, getsignal(signum)) for signum in _SIGNALS]
+    for signum, (ours, theirs) in zip(_SIGNALS, looked, strict=True):
+        if ours is not theirs:
+            signal(signum, ours)
+    _changes[:] = [
+        (signum, *pair)
+        for signum, pair in zip(_SIGNALS, looked, strict=True)
+        if pair[0] is not pair[1]
+    ]
+    _ours[:] = [ours for ours, _ in looked]
+    _theirs[:] = [theirs for _, theirs in looked]  # last: what raises in here has it done again
+
+
+def _pair(signum: int, handler: Any) -> tuple[Any, Any]:
+    """Return which handler is to stand there while runs go on, and which when they have ended."""
+    if type(handler) is _Guard:  # of an outer run, or left behind
+        return handler, handler.theirs
+    if handler is _terminate or (signum == SIGTERM and handler == SIG_DFL):
+        return _terminate, SIG_DFL
+    return (_Guard(handler) if callable(handler) else handler), handler
 
 
 def _raise_again() -> None:
@@ -121,21 +172,6 @@ def is_default() -> bool:
     return getsignal(SIGINT) is default_int_handler
 
 
-def _handle(signum: int, frame: FrameType | None) -> None:
-    """Call the program's handler, and see to what it raises."""
-    try:
-        _theirs[signum](signum, frame)
-    except BaseException as error:
-        if not _runs:  # between two lines of `end`, or left behind by it
-            raise
-        if isinstance(error, Exception) and _place(frame) is not None:  # its own matter
-            raise
-        # The frame of this handler would keep all that it has interrupted.
-        trace = traceback_of(error)
-        with_traceback(error, None if trace is None else trace.tb_next)
-        _cancel_runs(error, frame, signum)
-
-
 def _terminate(signum: int, frame: FrameType | None) -> None:
     again = bool(_told) or not _runs  # the second one; or left behind, as above
     _told.append(signum)
@@ -143,21 +179,27 @@ def _terminate(signum: int, frame: FrameType | None) -> None:
         signal(SIGTERM, SIG_DFL)
         _raise_again()
     else:
-        _cancel_runs(KeyboardInterrupt("SIGTERM"), frame, SIGINT)
+        _cancel_runs(KeyboardInterrupt("SIGTERM"), frame)
 
 
-def _cancel_runs(error: BaseException, frame: FrameType | None, signum: int) -> None:
-    """Cancel all that the main thread executes; raise the error where that harms nothing."""
-    again = _is_stop(error) and _is_stop(_runs[-1].interrupted)
-    _last[0] = signum
-    for execution in _runs:
+def _cancel_runs(error: BaseException, frame: FrameType | None) -> None:
+    """Cancel what the main thread executes; raise the error where that harms nothing.
+
+    What asks the program to end cancels all; another error cancels the innermost run, and comes out
+    of that.
+    """
+    stops, before = _is_stop(error), _runs[-1].interrupted
+    again = stops and _is_stop(before)
+    if before is not None and error.__context__ is None:
+        error.__context__ = before
+    for execution in _runs if stops else _runs[-1:]:
         if not _is_stop(execution.interrupted):
             execution.interrupted = error
         execution.hurried |= again
         execution.ctx.cancel(error)
     place = _place(frame)
-    if place == "block":
-        for execution in _runs:
+    if place is not None:
+        for execution in _runs[_begun_outside(frame) :]:
             execution.raised = True
     if place is not None or (again and frame is not None and frame.f_code in WAITS):
         raise error
@@ -169,39 +211,48 @@ def _is_stop(error: BaseException | None) -> bool:
 
 
 def _place(frame: FrameType | None) -> str | None:
-    """Return whether the innermost frame is a job's or a group's block; None for Gofer's own.
-
-    In ``ctx.sleep`` nothing is half done, so it counts as the line that calls it.
-    """
-    while frame is not None and frame.f_code in _SLEEPS:
-        frame = frame.f_back
+    """Return whether the innermost frame is a job's or a group's block; None for Gofer's own."""
     while frame is not None:
-        if frame.f_code in CALLS:
+        code, below = frame.f_code, frame.f_back
+        if code in CALLS:
             return "job"
-        if frame.f_code.co_filename.startswith(_PACKAGE):
+        if code is _WAIT and below is not None and below.f_code in _WAITERS:
+            frame = below
+        elif code not in TRANSPARENT and code.co_filename.startswith(_PACKAGE):
             return None
         frame = frame.f_back
     return "block"
 
 
+def _begun_outside(frame: FrameType | None) -> int:
+    """Return how many runs have been begun outside the job that a frame belongs to, if any.
+
+    An error that is raised in the job leaves those that it has begun itself.
+    """
+    while frame is not None:
+        if frame.f_code in CALLS and (execution := frame.f_locals.get("self")) in _runs:
+            return _runs.index(execution) + 1
+        frame = frame.f_back
+    return 0
+
+
 def once_more(error: BaseException) -> None:
     """See to what a handler raised while a generator was closed, where nothing can be raised.
 
-    The signal is repeated if it asks the program to end; of another error Python's hook is told, as
-    of all that is raised there.
+    Ctrl-C is repeated; of another error Python's hook is told, as of all that is raised there.
     """
-    if _is_stop(error):
-        timer.add(_parts.clock() + _A_MOMENT, _ring_again)
+    if isinstance(error, KeyboardInterrupt):
+        timer.add(_parts.clock() + _A_MOMENT, _interrupt_main_thread)
     else:
         _parts.report_unraisable(error, "a signal's handler failed", None)
 
 
-def _ring_again() -> None:
+def _interrupt_main_thread() -> None:
     kill = getattr(_C, "pthread_kill", None)  # wakes the main thread, also where it sleeps
     if kill is None:
-        _thread.interrupt_main(_last[0])
-    else:
-        kill(threading.main_thread().ident, _last[0])
+        _thread.interrupt_main()
+    elif callable(getsignal(SIGINT)):  # else it would end the program
+        kill(threading.main_thread().ident, SIGINT)
 
 
 def _renew() -> None:
