@@ -13,7 +13,9 @@ import threading
 import weakref
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
+from functools import partial
 from itertools import count
+from operator import setitem
 
 from gofer import _parts
 from gofer._timer import timer
@@ -113,22 +115,21 @@ class Context:
             self._expire()
             return
 
-        def forget(_: object) -> None:
-            if entry is not None:
-                entry[2] = None
+        weak = weakref.ref(self)
 
         def expire() -> None:
             ctx = weak()
             if ctx is not None:
                 ctx._expire()
 
-        entry: Entry | None = None  # it stays so if a signal's handler raises right here
-        weak = weakref.ref(self, forget)
         entry = self._entry = timer.add(at, expire)
+        # Dropped with the context, in no line of Python: what a signal's handler raises in a weak
+        # reference's callback, Ctrl-C too, would be lost.
+        entry.append(weakref.ref(self, partial(setitem, entry, 2)))
 
     def _adopt(self, child: Context) -> None:
         calls, number = self._calls, child._number
-        calls[number] = weakref.ref(child, lambda _: calls.pop(number, None))
+        calls[number] = weakref.ref(child, partial(calls.pop, number))  # as in `_watch`
         if self.cancelled:
             child._settle(self._outcome["cause"])
 

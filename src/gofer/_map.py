@@ -156,7 +156,7 @@ def _map(
         window.clear()
 
 
-_interrupt.TRANSPARENT.add(_map.__code__)  # it is a group's block, and items run in it
+_interrupt.PULLS.add(_map.__code__)
 
 
 def _given(handle: JobHandle[Any], check: bool) -> Any:

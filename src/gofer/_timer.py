@@ -1,13 +1,15 @@
 """One timer thread for every deadline of the process; it exists only while one is pending.
 
-An entry is a list ``[at, number, call]``; ``call`` becomes None when the entry is dropped, so
-dropping costs nothing and needs no lock (a garbage collection may do it at any moment).
+An entry is a list ``[at, number, call]``; ``call`` becomes None when the entry is dropped, or a
+weak reference when what it is for is gone, so dropping costs nothing and needs no lock (a garbage
+collection may do it at any moment).
 """
 
 from __future__ import annotations
 
 import os
 import threading
+import weakref
 from collections.abc import Callable
 from heapq import heapify, heappop, heappush
 from itertools import count
@@ -22,6 +24,11 @@ if TYPE_CHECKING:
 
 _LINGER = 1.0  # seconds that the thread stays without entries, so that bursts reuse it
 _LONGEST = 10.0  # seconds that it sleeps, so that it leaves soon after the last entry is dropped
+
+
+def is_gone(call: Any) -> bool:
+    """Return whether the entry that has this is not to be called any more."""
+    return call is None or type(call) is weakref.ReferenceType
 
 
 class Timer:
@@ -61,7 +68,7 @@ class Timer:
         # doing this, too; the entries go to the old heap or the new one, and none is lost.
         self._compact_at = 2 * len(self._heap)
         old, self._heap = self._heap, []
-        self._heap.extend([each for each in old if each[2] is not None])
+        self._heap.extend([each for each in old if not is_gone(each[2])])
         heapify(self._heap)
         self._compact_at = max(64, 2 * len(self._heap))
 
@@ -103,10 +110,10 @@ class Timer:
     def _take_due(self, now: float) -> list[Callable[[], object]]:
         due = []
         heap = self._heap
-        while heap and (heap[0][2] is None or heap[0][0] <= now):
+        while heap and (is_gone(heap[0][2]) or heap[0][0] <= now):
             entry = heappop(heap)
             call, entry[2] = entry[2], None
-            if call is not None:
+            if not is_gone(call):
                 due.append(call)
         return due
 

@@ -32,7 +32,7 @@ from gofer.errors import BackendError, traceback_of, with_traceback
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from types import FrameType
+    from types import CodeType, FrameType
     from typing import Any
 
 _C: Any = _given
@@ -85,7 +85,7 @@ class _Guard:
 _WAIT = _parts.wait.__code__
 _WAITERS = {Context.sleep.__code__, Lock.__enter__.__code__}
 """The functions that leave nothing half done if what they raise comes out of a wait."""
-TRANSPARENT = {
+_TRANSPARENT = {
     _Guard.__call__.__code__,
     Context.check.__code__,
     Context.remaining.__code__,
@@ -97,6 +97,9 @@ TRANSPARENT = {
     ),
 }
 """The code of functions in which nothing is half done: they count as the line that calls them."""
+PULLS: set[CodeType] = set()
+"""The same, while they wait for a generator of the program's. Not between two lines of their own:
+without a GIL, Python 3.13 has left a `with` block there and not ended it."""
 
 
 def begin(execution: Execution) -> bool:
@@ -212,13 +215,16 @@ def _is_stop(error: BaseException | None) -> bool:
 
 def _place(frame: FrameType | None) -> str | None:
     """Return whether the innermost frame is a job's or a group's block; None for Gofer's own."""
+    theirs = False  # whether some frame was the program's
     while frame is not None:
         code, below = frame.f_code, frame.f_back
         if code in CALLS:
             return "job"
         if code is _WAIT and below is not None and below.f_code in _WAITERS:
             frame = below
-        elif code not in TRANSPARENT and code.co_filename.startswith(_PACKAGE):
+        elif not code.co_filename.startswith(_PACKAGE):
+            theirs = True
+        elif code not in _TRANSPARENT and not (theirs and code in PULLS):
             return None
         frame = frame.f_back
     return "block"

@@ -10,6 +10,7 @@ import threading
 from _thread import allocate_lock
 from typing import Any
 
+from gofer._timer import is_gone
 from gofer.testing._score import Score
 from gofer.testing._strands import (
     ALL,
@@ -228,7 +229,7 @@ class Conductor(Score):
         return entry
 
     def _due(self) -> list[Any]:
-        return [each for each in self._entries if each[2] is not None and each[0] <= self.now]
+        return [each for each in self._entries if not is_gone(each[2]) and each[0] <= self.now]
 
     def _serve_outside(self) -> None:
         while not self.closing:
@@ -239,9 +240,8 @@ class Conductor(Score):
                     entry[2]()
 
     def _times(self) -> Iterator[tuple[float, int]]:
-        self._entries = [each for each in self._entries if each[2] is not None]
-        for entry in self._entries:
-            yield entry[0], TIMEOUT
+        self._entries = [each for each in self._entries if not is_gone(each[2])]
+        yield from ((each[0], TIMEOUT) for each in self._entries)
         for strand in self.strands:
             if strand.ended:
                 continue
