@@ -16,7 +16,6 @@ from collections.abc import (
 from gofer._core.states import SUCCEEDED
 from gofer._crew import JobHandle, lane_of
 from gofer._group import AsyncGroup, Group
-from gofer.backends import _interrupt
 from gofer.backends.threads import wait, work
 from gofer.errors import LimitError
 
@@ -154,9 +153,6 @@ def _map(
     finally:  # an error's traceback holds this frame; it must not hold the handle of the error
         handle = None
         window.clear()
-
-
-_interrupt.PULLS.add(_map.__code__)
 
 
 def _given(handle: JobHandle[Any], check: bool) -> Any:

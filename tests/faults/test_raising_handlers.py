@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import os
+import types
 
 import pytest
+
+from gofer import Context, JobHandle, _map
+from gofer._locks import Lock
+from gofer.backends import _interrupt
 
 from .programs import ends, says
 
@@ -174,6 +179,19 @@ say("left")
     )
 
     assert lines == ["rings", "a signal's handler failed: Rings()", "left"]
+
+
+def test_the_functions_that_count_as_their_callers_are_there() -> None:
+    """They are known by name; one that is called otherwise now would be forgotten."""
+    names = {*_interrupt._WAITERS, *_interrupt._TRANSPARENT, *_interrupt._PULLS}
+    known = {
+        (getattr(member, "fget", None) or member).__code__.co_qualname
+        for kind in (Context, Lock, JobHandle, _interrupt._Guard)
+        for member in vars(kind).values()
+        if isinstance(member, (property, types.FunctionType))
+    }
+
+    assert names - known == {_map._map.__code__.co_qualname}
 
 
 HANDLED = {

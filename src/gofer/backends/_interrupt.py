@@ -22,9 +22,6 @@ import threading
 from operator import is_
 
 from gofer import _parts
-from gofer._context import Context
-from gofer._crew import JobHandle
-from gofer._locks import Lock
 from gofer._timer import timer
 from gofer.backends._execution import Execution
 from gofer.backends._frames import CALLS, WAITS
@@ -32,7 +29,7 @@ from gofer.errors import BackendError, traceback_of, with_traceback
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from types import CodeType, FrameType
+    from types import FrameType
     from typing import Any
 
 _C: Any = _given
@@ -83,21 +80,16 @@ class _Guard:
 
 
 _WAIT = _parts.wait.__code__
-_WAITERS = {Context.sleep.__code__, Lock.__enter__.__code__}
+# By name, as they stand on floors above or below.
+_WAITERS = {"Context.sleep", "Lock.__enter__"}
 """The functions that leave nothing half done if what they raise comes out of a wait."""
 _TRANSPARENT = {
-    _Guard.__call__.__code__,
-    Context.check.__code__,
-    Context.remaining.__code__,
-    JobHandle.result.__code__,
-    *(
-        each.fget.__code__
-        for kind, names in {Context: "cancelled cause deadline", JobHandle: "done ok state"}.items()
-        for each in (getattr(kind, name) for name in names.split())
-    ),
+    *("Context.check", "Context.remaining", "Context.cancelled", "Context.cause"),
+    *("Context.deadline", "JobHandle.result", "JobHandle.done", "JobHandle.ok", "JobHandle.state"),
+    "_Guard.__call__",
 }
-"""The code of functions in which nothing is half done: they count as the line that calls them."""
-PULLS: set[CodeType] = set()
+"""Functions in which nothing is half done: they count as the line that calls them."""
+_PULLS = {"_map"}
 """The same, while they wait for a generator of the program's. Not between two lines of their own:
 without a GIL, Python 3.13 has left a `with` block there and not ended it."""
 
@@ -220,11 +212,11 @@ def _place(frame: FrameType | None) -> str | None:
         code, below = frame.f_code, frame.f_back
         if code in CALLS:
             return "job"
-        if code is _WAIT and below is not None and below.f_code in _WAITERS:
+        if code is _WAIT and below is not None and below.f_code.co_qualname in _WAITERS:
             frame = below
         elif not code.co_filename.startswith(_PACKAGE):
             theirs = True
-        elif code not in _TRANSPARENT and not (theirs and code in PULLS):
+        elif code.co_qualname not in _TRANSPARENT and not (theirs and code.co_qualname in _PULLS):
             return None
         frame = frame.f_back
     return "block"
