@@ -49,7 +49,10 @@ async def kills_on_loop():
         say("cleaned")
 
 def deaf():
-    begun.wait()
+    try:
+        begun.wait()
+    except KeyboardInterrupt:
+        pass
     while True:
         try:
             time.sleep(0.01)

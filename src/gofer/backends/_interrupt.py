@@ -168,7 +168,8 @@ def is_default() -> bool:
 
 
 def _terminate(signum: int, frame: FrameType | None) -> None:
-    again = bool(_told) or not _runs  # the second one; or left behind, as above
+    # The second one, after Ctrl-C too; or left behind, as above.
+    again = bool(_told) or not _runs or _is_stop(_runs[-1].interrupted)
     _told.append(signum)
     if again:
         signal(SIGTERM, SIG_DFL)
