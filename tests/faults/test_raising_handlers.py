@@ -154,10 +154,21 @@ JobManager([job(kills), job(works)]).execute(check=False)
     assert (done.returncode, done.stdout, done.stderr) == (3, "ended\n", "")
 
 
-def test_a_map_that_is_left_tells_of_what_a_handler_raised() -> None:
-    """What closes a generator can raise nothing to anybody: Python's own hook is told."""
+@pytest.mark.parametrize("error", ["Rings()", "SystemExit(3)"])
+def test_a_map_that_is_left_tells_of_what_a_handler_raised(error: str) -> None:
+    """What closes a generator can raise nothing to anybody: Python's own hook is told.
+
+    The signal is not sent again, as its handler may be gone by then, and it would end the program.
+    """
     lines = says(
         RINGS
+        + f"""
+def once(*_):
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    say("rings")
+    raise {error}
+signal.signal(signal.SIGALRM, once)
+"""
         + """
 sys.unraisablehook = lambda facts: say(f"{facts.err_msg}: {facts.exc_value!r}")
 def rings_late(n):
@@ -174,11 +185,12 @@ for n in gofer.map(rings_late, range(2), limit=2):
     begun.wait()
     leaving.set()
     break
+time.sleep(0.05)
 say("left")
 """
     )
 
-    assert lines == ["rings", "a signal's handler failed: Rings()", "left"]
+    assert lines == ["rings", f"a signal's handler failed: {error}", "left"]
 
 
 def test_the_functions_that_count_as_their_callers_are_there() -> None:
