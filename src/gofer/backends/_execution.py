@@ -114,7 +114,7 @@ class Execution:
         self.interrupted: BaseException | None = None  # what a signal has it raise at the end
         self.hurried = False  # a second Ctrl-C: do not wait
         self.refused = False  # some thread for it, so whoever is there must look again
-        self.raised = False  # it has been raised already, in the block of a group
+        self.raised = False  # that has been raised already, in the block of a group or map
         self.errors: dict[int, BaseException] = {}
         self.display: Any = None  # what shows it on a terminal
         self.announcer: Announcer | None = None  # once a job has failed

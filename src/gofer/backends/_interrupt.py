@@ -71,7 +71,7 @@ class _Guard:
             if not _runs:  # between two lines of `end`, or left behind by it
                 raise
             told = error is _runs[-1].interrupted  # by a guard that theirs has called
-            if (told or isinstance(error, Exception)) and _place(frame) is not None:
+            if (told or isinstance(error, Exception)) and _may_raise(frame):
                 raise
             # The frame of this handler would keep all that it has interrupted.
             trace = traceback_of(error)
@@ -99,9 +99,10 @@ def begin(execution: Execution) -> bool:
     if not _parts.is_main_thread():
         return False
     try:
-        if not all(map(is_, map(getsignal, _SIGNALS), _ours if _runs else _theirs)):
+        changed = not all(map(is_, map(getsignal, _SIGNALS), _ours if _runs else _theirs))
+        if changed:
             _look()
-        elif not _runs:
+        if changed or not _runs:
             for signum, ours, _ in _changes:
                 signal(signum, ours)
     except ValueError:  # in a subinterpreter no thread is the main one
@@ -125,15 +126,12 @@ def end(execution: Execution) -> None:
 
 
 def _look() -> None:
-    """Look which handlers there are, and put ours before them."""
+    """Look which handlers there are, and which of ours are to stand before them."""
     looked = [_pair(signum, getsignal(signum)) for signum in _SIGNALS]
-    for signum, (ours, theirs) in zip(_SIGNALS, looked, strict=True):
-        if ours is not theirs:
-            signal(signum, ours)
     _changes[:] = [
-        (signum, *pair)
-        for signum, pair in zip(_SIGNALS, looked, strict=True)
-        if pair[0] is not pair[1]
+        (signum, ours, theirs)
+        for signum, (ours, theirs) in zip(_SIGNALS, looked, strict=True)
+        if ours is not theirs
     ]
     _ours[:] = [ours for ours, _ in looked]
     _theirs[:] = [theirs for _, theirs in looked]  # last: what raises in here has it done again
@@ -193,11 +191,11 @@ def _cancel_runs(error: BaseException, frame: FrameType | None) -> None:
             execution.interrupted = error
         execution.hurried |= again
         execution.ctx.cancel(error)
-    place = _place(frame)
-    if place is not None:
+    may_raise = _may_raise(frame)
+    if may_raise:
         for execution in _runs[_begun_outside(frame) :]:
             execution.raised = True
-    if place is not None or (again and frame is not None and frame.f_code in WAITS):
+    if may_raise or (again and frame is not None and frame.f_code in WAITS):
         raise error
 
 
@@ -206,21 +204,21 @@ def _is_stop(error: BaseException | None) -> bool:
     return error is not None and not isinstance(error, Exception)
 
 
-def _place(frame: FrameType | None) -> str | None:
-    """Return whether the innermost frame is a job's or a group's block; None for Gofer's own."""
+def _may_raise(frame: FrameType | None) -> bool:
+    """Return whether the innermost frame is a job's or a group's block, and not Gofer's own."""
     theirs = False  # whether some frame was the program's
     while frame is not None:
         code, below = frame.f_code, frame.f_back
         if code in CALLS:
-            return "job"
+            return True
         if code is _WAIT and below is not None and below.f_code.co_qualname in _WAITERS:
             frame = below
         elif not code.co_filename.startswith(_PACKAGE):
             theirs = True
         elif code.co_qualname not in _TRANSPARENT and not (theirs and code.co_qualname in _PULLS):
-            return None
+            return False
         frame = frame.f_back
-    return "block"
+    return True
 
 
 def _begun_outside(frame: FrameType | None) -> int:
