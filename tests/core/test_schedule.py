@@ -114,6 +114,30 @@ def test_a_cancellation_after_the_last_job_has_cut_nothing_short() -> None:
     assert not made.cut_short
 
 
+def test_whether_a_job_came_too_late_is_told_by_its_recorded_end() -> None:
+    """The deadline may be told when the last job has ended; a failure before it stays the error."""
+    for outcome, ended, due, cut_short in (
+        (SUCCEEDED, 1.0, 1.5, False),
+        (SUCCEEDED, 1.5, 1.5, True),
+        (SUCCEEDED, 2.0, 1.5, True),
+        (FAILED, 2.0, 1.5, False),
+    ):
+        made = schedule({"a": "", "b": ""})
+        made.take(THREADS, 0.0)
+        made.take(THREADS, 0.0)
+        made.ended(1, outcome, ended)
+        made.ended(0, SUCCEEDED, 0.5)
+        made.was_due(due)
+        assert made.cut_short == cut_short
+
+
+def test_a_run_without_jobs_was_in_time() -> None:
+    """Whenever it was due."""
+    made = schedule({})
+    made.was_due(0.1)
+    assert (made.last_end, made.cut_short) == (0.0, False)
+
+
 def test_a_job_that_was_taken_back_has_never_started() -> None:
     """The loop had it, but a cancellation came before its first line."""
     made = schedule({"a": "", "b": "a"}, loop="ab")

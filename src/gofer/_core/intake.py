@@ -22,9 +22,11 @@ class Intake(Lanes):
         came: How many jobs have been added so far, which is the next one's number.
         closed: Whether no more will be added.
         started_at: Number -> seconds from the group's start, of the jobs that run now.
+        last_end: When the last job that ended did so, in the same seconds.
     """
 
-    __slots__ = ("_queues", "came", "closed", "started_at")
+    last_end: float  # not a property here
+    __slots__ = ("_queues", "came", "closed", "last_end", "started_at")
 
     def __init__(self, limit: int | None = None, fail_fast: bool = True) -> None:
         super().__init__(_NO_LIMIT if limit is None else limit, fail_fast)
@@ -32,6 +34,7 @@ class Intake(Lanes):
         self.came = 0
         self.closed = False
         self.started_at: dict[int, float] = {}
+        self.last_end = 0.0
         self._queues: tuple[deque[int], ...] = (deque(), deque(), deque())
 
     @property
@@ -95,6 +98,8 @@ class Intake(Lanes):
             state = "is running" if i in self.started_at else "does not run"
             raise InvalidTransition(f"job {i} {state}; it cannot become {named(outcome)}")
         del self.started_at[i]
+        if at > self.last_end:
+            self.last_end = at
         self.running -= 1
         if outcome not in LETS_DEPENDENTS_START:
             self._note_unhappy(i, outcome)

@@ -80,6 +80,11 @@ class Lanes:
         return self.cut or self.unfinished or failed_afterwards
 
     @property
+    def last_end(self) -> float:
+        """When the last job that ended did so, in seconds from the start; ask it at the end."""
+        raise NotImplementedError
+
+    @property
     def unfinished(self) -> bool:
         """Whether there are jobs that have not ended and still could."""
         raise NotImplementedError
@@ -178,6 +183,17 @@ class Lanes:
         self.stopped = True
         if late and self.running:
             self.cut = True
+
+    def was_due(self, at: float) -> None:
+        """Note by when a run that is over had to be: a job that ended since then came too late.
+
+        ``cancelled`` says so as well, but may have been on its way when the last job ended.
+
+        Args:
+            at: When, in seconds from the run's start.
+        """
+        if self.last_end >= at:
+            self.stopped = self.cut = True
 
     def _note_unhappy(self, i: int, outcome: int) -> None:
         """Note a failure or a cancellation; the first failure of a live run is its error."""

@@ -129,6 +129,11 @@ class Schedule(Lanes):
         return self.stopped or not (any(self._first) or any(self._later))
 
     @property
+    def last_end(self) -> float:
+        """When the last job that ended did so, in seconds from the start; ask it at the end."""
+        return max([at for at in self.ended_at if at is not None], default=0.0)
+
+    @property
     def unfinished(self) -> bool:
         """Whether there are jobs that have not ended and still could."""
         chosen = range(self.plan.size) if self.selected is None else self.selected

@@ -291,8 +291,10 @@ class Execution:
             self.interrupted = error
             self.ctx.cancel(error)
             return CANCELLED
-        # The core knows of a failure a moment before the context: see `work`.
-        if (self.ctx.cancelled or self.core.stopped) and is_cancellation(error):
+        # Of a failure the core knows first (see `work`), of a cancellation the context.
+        if self.ctx.cancelled and not self.core.stopped:
+            self.core.cancelled(late=self.ctx._by_deadline)
+        if self.core.stopped and is_cancellation(error):
             return CANCELLED
         self._keep_error(i, error)
         return FAILED
@@ -334,6 +336,8 @@ class Execution:
         if self.announcer is not None and not self.hurried:
             self.announcer.end()
         cut_short = self.interrupted
+        if (due := self.ctx._deadline) is not None and self.ctx.cancelled and self.ctx._by_deadline:
+            self.core.was_due(due - self.start)
         if cut_short is None and self.core.cut_short and self.ctx.cancelled:
             cut_short = self.ctx._error()
         if self.lane is not None and self.lane.port is not None:
