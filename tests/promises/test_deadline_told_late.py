@@ -20,7 +20,7 @@ from gofer.backends._execution import Execution
 
 @pytest.fixture
 def marked(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
-    """Set once the deadline has passed; the timer's thread then stands still until the test ends."""
+    """Set once the deadline has passed; the timer's thread then stands still to the test's end."""
     passed, over = threading.Event(), threading.Event()
     stop = Execution.stop
 

@@ -98,8 +98,7 @@ class Intake(Lanes):
             state = "is running" if i in self.started_at else "does not run"
             raise InvalidTransition(f"job {i} {state}; it cannot become {named(outcome)}")
         del self.started_at[i]
-        if at > self.last_end:
-            self.last_end = at
+        self.last_end = max(self.last_end, at)
         self.running -= 1
         if outcome not in LETS_DEPENDENTS_START:
             self._note_unhappy(i, outcome)
