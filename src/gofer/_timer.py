@@ -80,7 +80,7 @@ class Timer:
     def _start(self) -> None:
         self._wakes_at = 0.0  # it looks at the heap before it sleeps
         try:
-            self._thread = threading.Thread(target=self._serve, name="gofer:timer", daemon=True)
+            self._thread = _parts.Thread(self._serve, name="gofer:timer")
             _parts.start_thread(self._thread)
         except RuntimeError:
             # No thread to be had: deadlines are still seen by everyone who asks the context,

@@ -131,9 +131,10 @@ class Lane(Thing):
 
 
 class Stand:
-    """Stands for a thread, to which only names are given."""
+    """Stands for a thread, to which only names are given, and which does not die of itself."""
 
     name = ""
+    has_ended = False
 
 
 class Ctx:
@@ -159,6 +160,7 @@ class Parts(Thing):
 
     def __init__(self, world: Any) -> None:
         self.world = world
+        self.thread = Stand()
 
     def sight(self, method: str) -> int:
         # What a new thread does first may come at any time; so the start itself needs no step.
@@ -172,6 +174,10 @@ class Parts(Thing):
     def is_ending(self) -> bool:
         """Return that the program goes on."""
         return False
+
+    def Thread(self, *_: object, **__: object) -> object:
+        """Return what stands for a new one."""
+        return self.thread
 
     def start_thread(self, thread: object) -> None:
         """Start one more worker, unless the system refuses."""

@@ -125,7 +125,6 @@ class World:
             ),
             "_parts": Parts(self),
             "timer": SimpleNamespace(add=lambda at, call: None),
-            "_Thread": lambda **_: "thread",
             "IDENTS": {},
             "_WAITS": not with_gil,
             "warn": lambda message: None,

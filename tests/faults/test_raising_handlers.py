@@ -40,12 +40,12 @@ def works(ctx):
 main = threading.Lock()
 main.acquire()
 
-def sends(workers, real=gofer.backends._workers.Workers._send, times=[]):
+def sends(workers, real=gofer.backends._workers.Workers._send, times=[], **how):
     '''The main thread sends for another, which counts as on its way already.'''
     if threading.current_thread() is threading.main_thread() and not times:
         times.append(1)
         ring()
-    real(workers)
+    real(workers, **how)
 """
 
 INSIDE = """
@@ -179,10 +179,10 @@ def rings_late(n):
         time.sleep(0.05)
         ring()
         time.sleep(0.05)
+    begun.wait()  # a map may give its first result before it takes the next item
     return n
 leaving, begun = threading.Event(), threading.Event()
 for n in gofer.map(rings_late, range(2), limit=2):
-    begun.wait()
     leaving.set()
     break
 time.sleep(0.05)

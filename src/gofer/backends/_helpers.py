@@ -72,7 +72,7 @@ class _Helper:
         self.helpers, self.label = helpers, label
         self.gate = threading.Lock()
         self.gate.acquire()
-        self.thread = threading.Thread(target=self._serve, name="gofer:idle", daemon=True)
+        self.thread = _parts.Thread(self._serve, name="gofer:idle")
 
     def _serve(self) -> None:
         IDENTS[self.label] = threading.get_ident()

@@ -98,7 +98,7 @@ class Pool:
         self._bell.setblocking(False)
         self._rope.setblocking(False)
         self._awake = False
-        thread = threading.Thread(target=self._serve, name="gofer:processes", daemon=True)
+        thread = _parts.Thread(self._serve, name="gofer:processes")
         try:
             _parts.start_thread(thread)
         except BaseException:

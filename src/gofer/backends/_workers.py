@@ -8,7 +8,9 @@ before any thread could arrive cost no wake-up at all, however many they are.
 Why no run is forgotten: ``_wanting``, ``_coming`` and ``_parked`` change under one lock. A run that
 is put there either finds ``_coming`` set, so a thread is on its way, which looks there under the
 lock when it arrives; or sends for one. A thread parks only when nothing is there. A run whose
-thread the system refuses stays there until it is over, for whichever thread is free first.
+thread the system refuses stays there until it is over, for whichever thread is free first. A thread
+that dies on its way, for want of memory, is missed by the next who wants one; where no other is
+there and the caller does not work, nobody may be next, so whoever sends it waits until it begins.
 """
 
 from __future__ import annotations
@@ -23,30 +25,8 @@ from gofer.backends._execution import Execution
 from gofer.backends._frames import IDENTS
 from gofer.backends.threads import work
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any
-
 IDLE_AFTER = 10.0
 """Seconds that a parked thread waits for work before it ends."""
-
-
-class _Unawaited(threading.Event):
-    """What a thread sets when it has begun, for those who do not want to know."""
-
-    def wait(self, timeout: float | None = None) -> bool:
-        return True
-
-
-class _Thread(threading.Thread):
-    """A thread whose ``start`` does not wait until it has begun.
-
-    To wait costs two changes of thread, a tenth of a run that starts hundreds of threads.
-    """
-
-    def __init__(self, **options: Any) -> None:
-        super().__init__(**options)
-        self._started = _Unawaited()  # a private name; where Python has another, it waits
 
 
 class Workers:
@@ -62,6 +42,7 @@ class Workers:
         self._lock = threading.Lock()
         self._wanting: dict[Execution, None] = {}  # a dict, so that a run can be taken out again
         self._coming = False  # whether a thread is on its way
+        self._new: _parts.Thread | None = None  # that one, if it was made for this
         self._parked: list[threading.Lock] = []  # gates; last in, first out: the warmest goes first
         self._numbers = count(1)
 
@@ -69,18 +50,24 @@ class Workers:
         """Bring one more thread to a run, parked or new."""
         with self._lock:
             self._wanting[execution] = None
-            if self._coming:
+            if self._coming and (self._new is None or not self._new.has_ended):
                 return
             self._coming = True
-        self._send()
+            self._new = None
+        self._send(alone=execution.caller is None)
 
     def dismiss(self, execution: Execution) -> None:
         """Note that a run is over, and wants no thread any more."""
         with self._lock:
             self._wanting.pop(execution, None)
 
-    def _send(self) -> None:
-        """Send the thread for which ``_coming`` has been set."""
+    def _send(self, *, alone: bool = False) -> None:
+        """Send the thread for which ``_coming`` has been set.
+
+        Args:
+            alone: Whether nobody who waits for the run could work for it. If there is no other
+                thread either, it is known when this returns that the new one has begun.
+        """
         with self._lock:
             gate = self._parked.pop() if self._parked and not _parts.is_ending() else None
         if gate is not None:
@@ -88,11 +75,14 @@ class Workers:
             return
         label = f"gofer-{next(self._numbers)}"
         try:  # a subinterpreter may refuse even to make it
-            thread = _Thread(target=self._serve, args=(label,), name="gofer:idle", daemon=True)
+            self._new = thread = _parts.Thread(
+                self._serve, args=(label,), name="gofer:idle", awaited=alone and not IDENTS
+            )
             _parts.start_thread(thread)
         except (RuntimeError, MemoryError) as error:
             with self._lock:
                 self._coming = False
+                self._new = None
                 refused = list(self._wanting)  # they stay in line, for threads that others leave
             for execution in refused:
                 _refused(execution, error)
@@ -127,6 +117,7 @@ class Workers:
         with self._lock:
             if arrived:
                 self._coming = False
+                self._new = None
             execution = next(iter(self._wanting), None)
             if execution is None:
                 self._parked.append(gate)

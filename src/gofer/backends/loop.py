@@ -355,9 +355,7 @@ class _Background:
         with self._lock:
             if self._loop is None or self._loop.is_closed():
                 loop = asyncio.new_event_loop()
-                thread = threading.Thread(
-                    target=self._serve, args=(loop,), name="gofer:loop", daemon=True
-                )
+                thread = _parts.Thread(self._serve, args=(loop,), name="gofer:loop")
                 self._loop, self._thread = loop, thread
                 try:
                     _parts.start_thread(thread)

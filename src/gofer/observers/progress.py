@@ -106,7 +106,7 @@ class Display:
         self._look, self._stream = look, stream
         self._gate = threading.Lock()
         self._gate.acquire()
-        self._thread = threading.Thread(target=self._draw, name="gofer:progress", daemon=True)
+        self._thread = _parts.Thread(self._draw, name="gofer:progress")
         _parts.start_thread(self._thread)
 
     def _draw(self) -> None:

@@ -1,0 +1,147 @@
+"""Row 20: a new thread dies before its first line, for want of memory (python/cpython#140746).
+
+Python's own ``Thread.start`` waits for such a thread for ever.
+"""
+
+from __future__ import annotations
+
+import textwrap
+
+import pytest
+
+from .programs import ends
+
+DIES = """
+from gofer.errors import describe
+
+bootstrap = threading.Thread._bootstrap
+left = {}  # a thread's name -> how many of them die
+
+def dies(thread):
+    if left.get(thread.name, 0) > 0:
+        left[thread.name] -= 1
+        raise MemoryError
+    bootstrap(thread)
+
+threading.Thread._bootstrap = dies
+
+def outcome(call):
+    try:
+        return call()
+    except Exception as error:
+        return describe(error)
+"""
+DIED = "RuntimeError: can't start new thread: it died before its first line"
+
+
+def says(program: str) -> list[str]:
+    """Run a program, whose threads die; Python says so on stderr, and nobody else."""
+    done = ends(DIES + textwrap.dedent(program))
+    assert done.returncode == 0, done.stderr
+    told = [line for line in done.stderr.splitlines() if not line.startswith(" ")]
+    assert {line.partition("thread started by")[0] for line in told} <= {
+        "Exception ignored in ",
+        "Traceback (most recent call last):",
+        "MemoryError",
+        "MemoryError: ",
+    }, done.stderr
+    assert "MemoryError" in done.stderr
+    return done.stdout.splitlines()
+
+
+def test_a_run_hung_whose_only_worker_had_died() -> None:
+    """Nobody else works for a run that is awaited: its job fails, as where threads are refused."""
+    assert says("""
+        left["gofer:idle"] = 1
+        manager = JobManager([job(lambda: 1, name="one")])
+        for _ in range(2):
+            say(outcome(lambda: asyncio.run(manager.aexecute())["one"]))
+    """) == [DIED, "1"]
+
+
+def test_a_group_of_a_loop_hung_whose_only_worker_had_died() -> None:
+    """The same for jobs that come one by one."""
+    assert says("""
+        async def main():
+            async with gofer.AsyncGroup() as group:
+                handle = await group.go(lambda: 1)
+            return handle.result()
+
+        left["gofer:idle"] = 1
+        for _ in range(2):
+            say(outcome(lambda: asyncio.run(main())))
+    """) == [DIED, "1"]
+
+
+@pytest.mark.parametrize("dead", [1, 3])
+def test_no_run_got_a_thread_any_more_after_one_had_died(dead: int) -> None:
+    """The caller does the work alone; the next who wants a thread notices, and sends another."""
+    assert says(f"""
+        left["gofer:idle"] = {dead}
+        alone = JobManager([job(lambda: n, name=f"n{{n}}") for n in range(3)])
+        for _ in range({dead}):
+            say(outcome(lambda: len(alone.execute().results)))
+            time.sleep(0.1)  # until it has died
+
+        meet = threading.Barrier(2)  # two jobs that need two threads
+        both = JobManager([job(lambda: meet.wait(30), name=name) for name in "ab"])
+        say(outcome(lambda: sorted(both.execute().results.values())))
+    """) == ["3"] * dead + ["[0, 1]"]
+
+
+def test_a_deadline_hung_whose_thread_had_died() -> None:
+    """Whoever asks still sees it; the next deadline is rung again."""
+    assert (
+        says("""
+        left["gofer:timer"] = 1
+        def waits(ctx):
+            while not ctx.cancelled:
+                time.sleep(0.01)
+        def sleeps(ctx):
+            ctx.sleep(30)
+        for fn in waits, sleeps:
+            with Context(timeout=0.05) as ctx:
+                say(outcome(lambda: JobManager([job(fn)]).execute(ctx)))
+    """)
+        == ["DeadlineExceeded: the deadline has passed"] * 2
+    )
+
+
+def test_the_background_loop_hung_whose_thread_had_died() -> None:
+    """The run says why it can't be; the next one has a loop."""
+    assert says("""
+        async def one():
+            return 1
+
+        left["gofer:loop"] = 1
+        for _ in range(2):
+            say(outcome(lambda: JobManager([job(one)]).execute()["one"]))
+    """) == [DIED, "1"]
+
+
+def test_worker_processes_hung_whose_thread_had_died() -> None:
+    """Likewise for what speaks with the worker processes."""
+    assert says("""
+        left["gofer:processes"] = 1
+        for _ in range(2):
+            manager = JobManager([job(os.getpid)])
+            say(outcome(lambda: manager.execute(backend="processes")["getpid"] == os.getpid()))
+    """) == [DIED, "False"]
+
+
+def test_a_call_with_a_timeout_hung_whose_thread_had_died() -> None:
+    """Likewise for the thread in which a job is called that its run may leave behind."""
+    assert says("""
+        left["gofer:idle"] = 1
+        for _ in range(2):
+            made = job(lambda: 1, name="one", timeout=30)
+            say(outcome(lambda: JobManager([made]).execute()["one"]))
+    """) == [DIED, "1"]
+
+
+def test_a_map_goes_on_alone_whose_only_worker_has_died() -> None:
+    """Whoever takes its results works, too; nothing fails."""
+    assert says("""
+        left["gofer:idle"] = 1
+        say(outcome(lambda: list(gofer.map(lambda n: n, range(5), limit=2))))
+    """) == ["[0, 1, 2, 3, 4]"]
