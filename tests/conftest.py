@@ -43,7 +43,10 @@ def whats_there() -> set[object]:
         thread for thread in threading.enumerate() if not (thread.daemon and thread.name in STAYING)
     }
     for loop in list(_loops):
-        found |= {task for task in asyncio.all_tasks(loop) if not task.done()}
+        pending = {task for task in asyncio.all_tasks(loop) if not task.done()}
+        found |= pending
+        if loop.is_closed() and not pending:  # some are long garbage before they are collected
+            _loops.discard(loop)
     ours, idle = _workers()
     children = _children("self").union(*[_children(str(pid)) for pid in ours])
     return found | {f"process {pid}" for pid in children - idle}

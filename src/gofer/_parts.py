@@ -120,11 +120,10 @@ class Thread(threading.Thread):
 class _Started(threading.Event):
     """What a thread sets when it has begun."""
 
-    call: Any = partial(bool, True)
-
     def __init__(self, awaited: bool) -> None:
         super().__init__()
         self._awaited = awaited
+        self.call: Any = object  # answers None once the thread has ended
 
     def wait(self, timeout: float | None = None) -> bool:
         while self._awaited and not super().wait(LISTEN):
