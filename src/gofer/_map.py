@@ -140,7 +140,6 @@ def _map(
     label = threading.current_thread().name
     try:
         with group:
-            group._running_execution().caller = threading.get_ident()  # it works, too
             for item in items:
                 handle = group._admit(lane, fn, (item,), {}, force=True)
                 assert handle is not None  # it was forced

@@ -84,49 +84,34 @@ _LONGEST = 3600.0
 
 
 class Thread(threading.Thread):
-    """A daemon thread that is known to have died before its first line, for want of memory.
+    """A daemon thread whose ``start`` notices that it died before its first line.
 
-    Python's own ``start`` waits for ever for such a one (python/cpython#140746). What a new thread
-    calls is kept by Python until the thread has ended, and by nobody else; so a weak reference to
-    that tells. It takes two private names of ``threading``; where Python has others, this is a
-    thread like any.
+    That happens where there is no memory for that line, and Python's own ``start`` then waits for
+    ever (python/cpython#140746). What a new thread calls is kept by Python until the thread has
+    ended, and by nobody else, so a weak reference to it tells. This takes two private names of
+    ``threading``; where Python has others, it is a thread like any.
     """
 
-    def __init__(self, target: Any, *, name: str, args: Any = (), awaited: bool = True) -> None:
-        """Make it.
-
-        Args:
-            target: What to call.
-            name: Its name.
-            args: What to call it with.
-            awaited: Whether ``start`` waits until it has begun. That costs two changes of thread, a
-                tenth of a run that starts hundreds of threads.
-        """
+    def __init__(self, target: Any, *, name: str, args: Any = ()) -> None:
         super().__init__(target=target, name=name, args=args, daemon=True)
-        self._started = _Started(awaited)
+        self._started = _Started()
 
     @property
     def _bootstrap(self) -> Any:
-        call = partial(super()._bootstrap)  # type: ignore[misc]
-        self._started.call = weakref.ref(call)
+        call = self._started.call()
+        if call is None:  # not started yet; a debugger may look before that, and afterwards
+            call = partial(super()._bootstrap)  # type: ignore[misc]
+            self._started.call = weakref.ref(call)
         return call
-
-    @property
-    def has_ended(self) -> bool:
-        """Whether it has been started, and has ended or died since then."""
-        return self._started.call() is None
 
 
 class _Started(threading.Event):
     """What a thread sets when it has begun."""
 
-    def __init__(self, awaited: bool) -> None:
-        super().__init__()
-        self._awaited = awaited
-        self.call: Any = object  # answers None once the thread has ended
+    call: Any = staticmethod(lambda: None)  # answers None while there is no such thread
 
     def wait(self, timeout: float | None = None) -> bool:
-        while self._awaited and not super().wait(LISTEN):
+        while not super().wait(LISTEN):
             if self.call() is None and not self.is_set():
                 raise RuntimeError("can't start new thread: it died before its first line")
         return True
@@ -136,7 +121,11 @@ def start_thread(thread: threading.Thread) -> None:
     """Start a thread; raise RuntimeError where the system refuses one, or Python is at its end."""
     if is_ending():  # as Python 3.12 does; before, the thread would never run
         raise RuntimeError("can't start new thread at interpreter shutdown")
-    thread.start()
+    try:
+        thread.start()
+    except RuntimeError:
+        getattr(threading, "_limbo", {}).pop(thread, None)  # else it would be listed for ever
+        raise
 
 
 def is_ending() -> bool:

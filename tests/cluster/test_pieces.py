@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from typing import Any
 
 import pytest
 
+from gofer import _parts
 from gofer._core.plan import Plan
 from gofer.backends._clocks import Clocks
 from gofer.backends._pieces import Piece, cut
@@ -99,6 +101,13 @@ def test_at_random_each_job_is_in_one_piece_after_what_it_needs(seed: int) -> No
         assert each.behind == (each.number - limit if each.number >= limit else None)
 
 
+@pytest.fixture
+def later(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let long have passed, as nothing is later than now."""
+    monkeypatch.setattr(_parts, "clock", itertools.count(0, 100).__next__)
+
+
+@pytest.mark.usefixtures("later")
 def test_a_clock_that_agrees_is_left_alone() -> None:
     """Messages take some time, and that is all."""
     clocks = Clocks(1_000_000_000)
@@ -106,6 +115,7 @@ def test_a_clock_that_agrees_is_left_alone() -> None:
     assert clocks.at("w", 1_400_000_000) == 0.4
 
 
+@pytest.mark.usefixtures("later")
 def test_a_clock_that_is_ahead_is_put_back() -> None:
     """News cannot come before it was sent."""
     clocks = Clocks(1_000_000_000)
@@ -114,6 +124,7 @@ def test_a_clock_that_is_ahead_is_put_back() -> None:
     assert clocks.at("another", 1_100_000_000) == pytest.approx(0.1)
 
 
+@pytest.mark.usefixtures("later")
 def test_a_clock_that_is_behind_is_put_forward() -> None:
     """Nothing can have begun before the run."""
     clocks = Clocks(5_000_000_000)

@@ -90,11 +90,12 @@ MUTANTS: dict[str, tuple[Mutant, list[str], dict[str, Any]]] = {
     "a run that finds somebody on the way is not put in line": (
         (
             _workers.Workers.summon,
-            "            self._wanting[execution] = None\n            if self._coming and (",
+            "            self._wanting[execution] = None\n            if self._coming:\n",
             """\
             if not self._coming:
                 self._wanting[execution] = None
-            if self._coming and (""",
+            else:
+""",
         ),
         ["a b", "c d"],
         {"with_gil": False},

@@ -131,10 +131,9 @@ class Lane(Thing):
 
 
 class Stand:
-    """Stands for a thread, to which only names are given, and which does not die of itself."""
+    """Stands for a thread, to which only names are given."""
 
     name = ""
-    has_ended = False
 
 
 class Ctx:
@@ -160,7 +159,6 @@ class Parts(Thing):
 
     def __init__(self, world: Any) -> None:
         self.world = world
-        self.thread = Stand()
 
     def sight(self, method: str) -> int:
         # What a new thread does first may come at any time; so the start itself needs no step.
@@ -176,8 +174,8 @@ class Parts(Thing):
         return False
 
     def Thread(self, *_: object, **__: object) -> object:
-        """Return what stands for a new one."""
-        return self.thread
+        """Return what stands for a new one; it is the one that ``start_thread`` starts."""
+        return "thread"
 
     def start_thread(self, thread: object) -> None:
         """Start one more worker, unless the system refuses."""

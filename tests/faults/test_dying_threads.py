@@ -5,9 +5,14 @@ Python's own ``Thread.start`` waits for such a thread for ever.
 
 from __future__ import annotations
 
+import inspect
 import textwrap
+import threading
+import time
 
 import pytest
+
+from gofer._parts import LISTEN, Thread, start_thread
 
 from .programs import ends
 
@@ -138,9 +143,63 @@ def test_a_call_with_a_timeout_hung_whose_thread_had_died() -> None:
     """) == [DIED, "1"]
 
 
-def test_a_map_goes_on_alone_whose_only_worker_has_died() -> None:
-    """Whoever takes its results works, too; nothing fails."""
+def test_a_map_hung_whose_only_worker_had_died() -> None:
+    """Its job fails, as where threads are refused; the next map has them."""
     assert says("""
         left["gofer:idle"] = 1
-        say(outcome(lambda: list(gofer.map(lambda n: n, range(5), limit=2))))
-    """) == ["[0, 1, 2, 3, 4]"]
+        for _ in range(2):
+            say(outcome(lambda: list(gofer.map(lambda n: n, range(5), limit=2))))
+    """) == [DIED, "[0, 1, 2, 3, 4]"]
+
+
+def test_a_run_one_of_whose_workers_had_died_never_got_another() -> None:
+    """Two of its jobs need each other, and so two threads, after one has died."""
+    assert says("""
+        left["gofer:idle"] = 1
+        meet = threading.Barrier(2)
+        jobs = [job(lambda: 0, name="first")]
+        jobs += [job(lambda: meet.wait(30), name=name, after=["first"]) for name in "ab"]
+        beside = [job(lambda: 2, name=f"n{n}") for n in range(3)]
+        say(outcome(lambda: sorted(JobManager(beside + jobs).execute().results.values())))
+    """) == ["[0, 0, 1, 2, 2, 2]"]
+
+
+def test_a_group_one_of_whose_workers_had_died_never_got_another() -> None:
+    """The first job is at work until the last one is, which needs another thread."""
+    assert says("""
+        last = threading.Event()
+        with Group() as group:
+            group.go(last.wait, 30)
+            left["gofer:idle"] = 1
+            handles = [group.go(lambda: 1) for _ in range(3)]
+            group.go(last.set)
+            say(last.wait(20))
+        say([each.result() for each in handles])
+    """) == ["True", "[1, 1, 1]"]
+
+
+def test_whoever_looks_at_a_thread_does_not_make_it_count_as_dead() -> None:
+    """A debugger reads each attribute, before it has started and while it begins."""
+    begins, ran = threading.Event(), []
+    thread = Thread(lambda: ran.append(1), name="looked at")
+
+    def slowly(of: object) -> None:
+        begins.wait(30)
+        bootstrap(of)
+
+    def look() -> None:
+        for _ in range(3):
+            time.sleep(LISTEN)
+            inspect.getmembers(thread)
+        begins.set()
+
+    bootstrap = threading.Thread._bootstrap  # type: ignore[attr-defined]
+    inspect.getmembers(thread)
+    looks = threading.Thread(target=look)
+    looks.start()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(threading.Thread, "_bootstrap", slowly)
+        start_thread(thread)
+    thread.join()
+    looks.join()
+    assert ran == [1]

@@ -27,7 +27,9 @@ pytestmark = pytest.mark.skipif(
 
 PLACES = {
     "job": "job(far.says_ready)",
-    "back-off": "job(far.fails_aloud, retry=gofer.Retry(9, wait_initial=60, wait_max=60))",
+    "back-off": (
+        "job(far.fails_aloud, retry=gofer.Retry(9, wait_initial=60, wait_max=60, on=OSError))"
+    ),
     "line for a limit": "job(far.one, name='waits', limit='db')",
     "line for a worker": "job(far.one, name='waits')",
 }

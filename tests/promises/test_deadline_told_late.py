@@ -10,11 +10,14 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Any
 
 import pytest
 
-from gofer import Context, DeadlineExceeded, Group, JobManager, job
+import gofer
+from gofer import Cancelled, Context, DeadlineExceeded, Group, JobManager, job
+from gofer.backends._clocks import Clocks
 from gofer.backends._execution import Execution
 
 
@@ -98,3 +101,27 @@ def test_a_deadline_between_the_last_end_and_the_end_of_the_run_changes_nothing(
 
     monkeypatch.setattr(Execution, "conclude", late)
     assert JobManager([job(lambda: 1, name="one")]).execute(ctx)["one"] == 1
+
+
+def test_a_run_of_nothing_is_in_time_whenever_that_was() -> None:
+    """No job has come too late, in a deadline that had passed before or passed meanwhile."""
+
+    def refused(ctx: Context) -> None:
+        with Group(ctx) as group, suppress(Cancelled):
+            group.go(abs, -1)
+
+    with Context(timeout=-1) as ctx:
+        assert JobManager([]).execute(ctx).ok
+        assert list(gofer.map(abs, [], ctx=ctx)) == []
+        refused(ctx)
+
+
+def test_a_wall_clock_that_jumps_makes_no_far_job_late(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Row 26: what a worker of a cluster says is moved to a time that can have been."""
+    now = [0]
+    monkeypatch.setattr("gofer._parts.wall_clock", lambda: now[0])
+    monkeypatch.setattr("gofer._parts.clock", lambda: now[0] / 1e9)
+    clocks = Clocks(0)
+    now[0] = 1_000_000_000
+    assert clocks.at("worker", 3600_000_000_000) == 1.0
+    assert clocks.at("worker", 500_000_000) == 0.5

@@ -22,7 +22,7 @@ class Intake(Lanes):
         came: How many jobs have been added so far, which is the next one's number.
         closed: Whether no more will be added.
         started_at: Number -> seconds from the group's start, of the jobs that run now.
-        last_end: When the last job that ended did so, in the same seconds.
+        last_end: When the last job that ended did so, in the same seconds; -inf if none has.
     """
 
     last_end: float  # not a property here
@@ -34,7 +34,7 @@ class Intake(Lanes):
         self.came = 0
         self.closed = False
         self.started_at: dict[int, float] = {}
-        self.last_end = 0.0
+        self.last_end = -LAST
         self._queues: tuple[deque[int], ...] = (deque(), deque(), deque())
 
     @property
@@ -98,7 +98,8 @@ class Intake(Lanes):
             state = "is running" if i in self.started_at else "does not run"
             raise InvalidTransition(f"job {i} {state}; it cannot become {named(outcome)}")
         del self.started_at[i]
-        self.last_end = max(self.last_end, at)
+        if at > self.last_end:  # noqa: PLR1730 - twice as fast as max()
+            self.last_end = at
         self.running -= 1
         if outcome not in LETS_DEPENDENTS_START:
             self._note_unhappy(i, outcome)

@@ -81,7 +81,7 @@ class Lanes:
 
     @property
     def last_end(self) -> float:
-        """When the last job that ended did so, in seconds from the start; ask it at the end."""
+        """When the last job that ended did so, in seconds from the start; -inf if none has."""
         raise NotImplementedError
 
     @property
@@ -190,7 +190,7 @@ class Lanes:
         ``cancelled`` says so as well, but may have been on its way when the last job ended.
 
         Args:
-            at: When, in seconds from the run's start.
+            at: When, in seconds from the run's start; negative if it had passed already.
         """
         if self.last_end >= at:
             self.stopped = self.cut = True

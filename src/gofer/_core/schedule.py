@@ -130,8 +130,8 @@ class Schedule(Lanes):
 
     @property
     def last_end(self) -> float:
-        """When the last job that ended did so, in seconds from the start; ask it at the end."""
-        return max([at for at in self.ended_at if at is not None], default=0.0)
+        """When the last job that ended did so, in seconds from the start; -inf if none has."""
+        return max([at for at in self.ended_at if at is not None], default=-LAST)
 
     @property
     def unfinished(self) -> bool:

@@ -1,11 +1,14 @@
 """The clocks of other machines, as far as their messages show how far they are off.
 
 What a worker did happened after the run was sent and before the news of it came. Where its clock
-says otherwise, it is moved by as little as is needed. Source: Cristian, Probabilistic clock
+says otherwise, it is moved by as little as is needed, and nothing is later than now: the caller's
+wall clock may jump, which is no reason to miss a deadline. Source: Cristian, Probabilistic clock
 synchronization (1989), with the bounds alone, as nobody waits for an answer here.
 """
 
 from __future__ import annotations
+
+from gofer import _parts
 
 
 class Clocks:
@@ -16,7 +19,7 @@ class Clocks:
     """
 
     def __init__(self, start: int) -> None:
-        self._start = start
+        self._start, self._began = start, _parts.clock()
         self._ahead: dict[str, int] = {}
 
     def heard(self, worker: str, sent: int, came: int) -> None:
@@ -29,4 +32,4 @@ class Clocks:
         ahead = self._ahead.get(worker, 0)
         if time - ahead < self._start:
             ahead = self._ahead[worker] = time - self._start
-        return (time - ahead - self._start) / 1e9
+        return min((time - ahead - self._start) / 1e9, _parts.clock() - self._began)

@@ -8,9 +8,7 @@ before any thread could arrive cost no wake-up at all, however many they are.
 Why no run is forgotten: ``_wanting``, ``_coming`` and ``_parked`` change under one lock. A run that
 is put there either finds ``_coming`` set, so a thread is on its way, which looks there under the
 lock when it arrives; or sends for one. A thread parks only when nothing is there. A run whose
-thread the system refuses stays there until it is over, for whichever thread is free first. A thread
-that dies on its way, for want of memory, is missed by the next who wants one; where no other is
-there and the caller does not work, nobody may be next, so whoever sends it waits until it begins.
+thread the system refuses stays there until it is over, for whichever thread is free first.
 """
 
 from __future__ import annotations
@@ -42,7 +40,6 @@ class Workers:
         self._lock = threading.Lock()
         self._wanting: dict[Execution, None] = {}  # a dict, so that a run can be taken out again
         self._coming = False  # whether a thread is on its way
-        self._new: _parts.Thread | None = None  # that one, if it was made for this
         self._parked: list[threading.Lock] = []  # gates; last in, first out: the warmest goes first
         self._numbers = count(1)
 
@@ -50,24 +47,18 @@ class Workers:
         """Bring one more thread to a run, parked or new."""
         with self._lock:
             self._wanting[execution] = None
-            if self._coming and (self._new is None or not self._new.has_ended):
+            if self._coming:
                 return
             self._coming = True
-            self._new = None
-        self._send(alone=execution.caller is None)
+        self._send()
 
     def dismiss(self, execution: Execution) -> None:
         """Note that a run is over, and wants no thread any more."""
         with self._lock:
             self._wanting.pop(execution, None)
 
-    def _send(self, *, alone: bool = False) -> None:
-        """Send the thread for which ``_coming`` has been set.
-
-        Args:
-            alone: Whether nobody who waits for the run could work for it. If there is no other
-                thread either, it is known when this returns that the new one has begun.
-        """
+    def _send(self) -> None:
+        """Send the thread for which ``_coming`` has been set."""
         with self._lock:
             gate = self._parked.pop() if self._parked and not _parts.is_ending() else None
         if gate is not None:
@@ -75,14 +66,10 @@ class Workers:
             return
         label = f"gofer-{next(self._numbers)}"
         try:  # a subinterpreter may refuse even to make it
-            self._new = thread = _parts.Thread(
-                self._serve, args=(label,), name="gofer:idle", awaited=alone and not IDENTS
-            )
-            _parts.start_thread(thread)
+            _parts.start_thread(_parts.Thread(self._serve, args=(label,), name="gofer:idle"))
         except (RuntimeError, MemoryError) as error:
             with self._lock:
                 self._coming = False
-                self._new = None
                 refused = list(self._wanting)  # they stay in line, for threads that others leave
             for execution in refused:
                 _refused(execution, error)
@@ -117,7 +104,6 @@ class Workers:
         with self._lock:
             if arrived:
                 self._coming = False
-                self._new = None
             execution = next(iter(self._wanting), None)
             if execution is None:
                 self._parked.append(gate)
