@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from gofer import Cancelled, Context, DeadlineExceeded, JobPanic, current_context
+from gofer._parts import HAS_GIL
 
 from .groups import FREED_LATER, LONG, Crew, nothing
 from .test_leftovers import Boom, Thing, Watch, all_die, watch
@@ -23,7 +24,14 @@ __all__ = ["watch"]  # a fixture
 
 
 AT_LEAST = pytest.param(100_000, marks=pytest.mark.timeout(900))  # slow without a GIL
-MILLION = pytest.param(1_000_000, marks=[pytest.mark.slow, pytest.mark.timeout(1800)])
+MILLION = pytest.param(
+    1_000_000,
+    marks=[
+        pytest.mark.slow,
+        pytest.mark.timeout(1800),
+        pytest.mark.skipif(not HAS_GIL, reason="tracemalloc takes minutes without a GIL"),
+    ],
+)
 
 
 @pytest.mark.parametrize("count", [AT_LEAST, MILLION])
