@@ -92,9 +92,18 @@ class Thread(threading.Thread):
     ``threading``; where Python has others, it is a thread like any.
     """
 
-    def __init__(self, target: Any, *, name: str, args: Any = ()) -> None:
+    def __init__(self, target: Any, *, name: str, args: Any = (), awaited: bool = True) -> None:
+        """Make it.
+
+        Args:
+            target: What to call.
+            name: Its name.
+            args: What to call it with.
+            awaited: Whether ``start`` waits until it has begun. Where others compute that takes as
+                long as they hold the GIL; whoever does not wait does not hear of its death either.
+        """
         super().__init__(target=target, name=name, args=args, daemon=True)
-        self._started = _Started()
+        self._started = _Started(awaited)
 
     @property
     def _bootstrap(self) -> Any:
@@ -110,11 +119,26 @@ class _Started(threading.Event):
 
     call: Any = staticmethod(lambda: None)  # answers None while there is no such thread
 
+    def __init__(self, awaited: bool) -> None:
+        super().__init__()
+        self._awaited = awaited
+
     def wait(self, timeout: float | None = None) -> bool:
-        while not super().wait(LISTEN):
-            if self.call() is None and not self.is_set():
-                raise RuntimeError("can't start new thread: it died before its first line")
+        seconds, waited = 0.001, 0.0
+        while self._awaited and not super().wait(seconds):
+            if (self.call() is None or waited > _LONGEST_START) and not self.is_set():
+                raise _Died
+            waited += seconds
+            seconds = min(2 * seconds, LISTEN)
         return True
+
+
+class _Died(Exception):
+    """A thread died before its first line."""
+
+
+_LONGEST_START = 60.0
+"""Seconds after which a thread that has not begun counts as dead, whoever keeps what it calls."""
 
 
 def start_thread(thread: threading.Thread) -> None:
@@ -123,9 +147,9 @@ def start_thread(thread: threading.Thread) -> None:
         raise RuntimeError("can't start new thread at interpreter shutdown")
     try:
         thread.start()
-    except RuntimeError:
+    except _Died:
         getattr(threading, "_limbo", {}).pop(thread, None)  # else it would be listed for ever
-        raise
+        raise RuntimeError("can't start new thread: it died before its first line") from None
 
 
 def is_ending() -> bool:

@@ -90,11 +90,10 @@ MUTANTS: dict[str, tuple[Mutant, list[str], dict[str, Any]]] = {
     "a run that finds somebody on the way is not put in line": (
         (
             _workers.Workers.summon,
-            "            self._wanting[execution] = None\n            if self._coming:\n",
+            "            self._wanting[execution] = None\n",
             """\
             if not self._coming:
                 self._wanting[execution] = None
-            else:
 """,
         ),
         ["a b", "c d"],

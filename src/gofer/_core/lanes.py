@@ -192,7 +192,7 @@ class Lanes:
         Args:
             at: When, in seconds from the run's start; negative if it had passed already.
         """
-        if self.last_end >= at:
+        if self.last_end >= max(at, 0.0):
             self.stopped = self.cut = True
 
     def _note_unhappy(self, i: int, outcome: int) -> None:

@@ -10,7 +10,6 @@ import os
 import signal
 import socket
 import sys
-import threading
 from collections import deque
 
 from gofer import _parts
@@ -51,9 +50,7 @@ def main(sock_fd: int, journal_fd: int, fault_fd: int, life_fd: int, bell: int) 
         raise Terminated
 
     signal.signal(signal.SIGTERM, terminate)
-    listener = threading.Thread(
-        target=worker.listen, args=(bell,), name="gofer:listener", daemon=True
-    )
+    listener = _parts.Thread(worker.listen, args=(bell,), name="gofer:listener")
     _parts.start_thread(listener)
     for body, buffers in frames[1:]:
         worker.told(marshal.loads(body), deque(buffers), idle=True)

@@ -284,6 +284,9 @@ class Execution:
 
     def caught(self, i: int, error: BaseException) -> int:
         """Note what a job raised; return the outcome that this is."""
+        # Of a failure the core knows first (see `work`), of a cancellation the context.
+        if self.ctx._outcome and not self.core.stopped:
+            self.core.cancelled(late=self.ctx._by_deadline)
         strip(error)
         if isinstance(error, Skip):
             return SKIPPED
@@ -291,10 +294,7 @@ class Execution:
             self.interrupted = error
             self.ctx.cancel(error)
             return CANCELLED
-        # Of a failure the core knows first (see `work`), of a cancellation the context.
-        if self.ctx.cancelled and not self.core.stopped:
-            self.core.cancelled(late=self.ctx._by_deadline)
-        if self.core.stopped and is_cancellation(error):
+        if (self.ctx.cancelled or self.core.stopped) and is_cancellation(error):
             return CANCELLED
         self._keep_error(i, error)
         return FAILED

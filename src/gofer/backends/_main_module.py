@@ -129,7 +129,7 @@ def _load(name: str | None, path: str | None) -> None:
             errors.append(error)
         reached.set()
 
-    _loading[:] = [threading.Thread(target=run, name="gofer:script", daemon=True), reached]
+    _loading[:] = [_parts.Thread(run, name="gofer:script"), reached]
     _parts.start_thread(_loading[0])
     reached.wait()
     if errors:

@@ -8,7 +8,9 @@ before any thread could arrive cost no wake-up at all, however many they are.
 Why no run is forgotten: ``_wanting``, ``_coming`` and ``_parked`` change under one lock. A run that
 is put there either finds ``_coming`` set, so a thread is on its way, which looks there under the
 lock when it arrives; or sends for one. A thread parks only when nothing is there. A run whose
-thread the system refuses stays there until it is over, for whichever thread is free first.
+thread the system refuses stays there until it is over, for whichever thread is free first. A thread
+that dies on its way, for want of memory, tells nobody; the next who wants one after a second sends
+another, and where none has died that is one thread too many, which does no harm.
 """
 
 from __future__ import annotations
@@ -27,6 +29,10 @@ IDLE_AFTER = 10.0
 """Seconds that a parked thread waits for work before it ends."""
 
 
+OVERDUE = 1.0
+"""Seconds after which a thread that is on its way is not counted on any more."""
+
+
 class Workers:
     """All threads that Gofer has for sync jobs, beside those that call it.
 
@@ -40,6 +46,7 @@ class Workers:
         self._lock = threading.Lock()
         self._wanting: dict[Execution, None] = {}  # a dict, so that a run can be taken out again
         self._coming = False  # whether a thread is on its way
+        self._sent = 0.0  # since when, on the clock
         self._parked: list[threading.Lock] = []  # gates; last in, first out: the warmest goes first
         self._numbers = count(1)
 
@@ -47,9 +54,10 @@ class Workers:
         """Bring one more thread to a run, parked or new."""
         with self._lock:
             self._wanting[execution] = None
-            if self._coming:
+            now = _parts.clock()
+            if self._coming and now - self._sent < OVERDUE:
                 return
-            self._coming = True
+            self._coming, self._sent = True, now
         self._send()
 
     def dismiss(self, execution: Execution) -> None:
@@ -66,7 +74,8 @@ class Workers:
             return
         label = f"gofer-{next(self._numbers)}"
         try:  # a subinterpreter may refuse even to make it
-            _parts.start_thread(_parts.Thread(self._serve, args=(label,), name="gofer:idle"))
+            thread = _parts.Thread(self._serve, args=(label,), name="gofer:idle", awaited=False)
+            _parts.start_thread(thread)
         except (RuntimeError, MemoryError) as error:
             with self._lock:
                 self._coming = False
@@ -111,6 +120,7 @@ class Workers:
             del self._wanting[execution]
             if self._wanting and not self._coming:
                 self._coming = more = True
+                self._sent = _parts.clock()
         if more:
             self._send()
         return execution
