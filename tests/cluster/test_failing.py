@@ -80,6 +80,9 @@ def test_a_stop_that_took_two_names_of_a_worker_for_two_workers_waited_for_ever(
     assert set(states) == {"failed", "cancelled", "not started"}
     began = [run.record(each).thread for each in many if run.record(each).state == "cancelled"]
     assert all(thread.startswith("worker ") and " at " in thread for thread in began)
+    # A job that was on its way had begun when the run was over, and kept its worker for a minute.
+    assert JobManager([job(lambda: 1, name="next")]).execute(Context(20), backend=cluster).ok
+    assert signals.times("runs") <= len(began)
 
 
 def test_what_ended_before_the_failure_can_still_be_fetched(cluster: Any) -> None:

@@ -10,7 +10,10 @@ import pytest
 
 from gofer import _parts
 from gofer._core.plan import Plan
+from gofer.backends import _site
 from gofer.backends._clocks import Clocks
+from gofer.backends._pack import Pack
+from gofer.backends._parcels import Parcel
 from gofer.backends._pieces import Piece, cut
 
 
@@ -130,3 +133,25 @@ def test_a_clock_that_is_behind_is_put_forward() -> None:
     clocks = Clocks(5_000_000_000)
     assert clocks.at("w", 1_000_000_000) == 0.0
     assert clocks.at("w", 1_250_000_000) == 0.25
+
+
+@pytest.mark.parametrize("been", [True, False])
+def test_a_piece_began_that_was_on_its_way_when_its_run_was_stopped(been: bool) -> None:
+    """It is late by a moment, or the first of its run there: the run is over, and forgotten."""
+    pack = Pack("mark.run", 0, None, {}, Parcel(b""), None)
+    sent: list[Any] = []
+    if been:
+        assert _site.site_of(pack, "w", sent.append).begin(0, 1)
+    _site.standing(pack.run, "w")
+    _site.forget(pack.run, "w")
+    assert not _site.site_of(pack, "w", sent.append).begin(1, 2)
+    assert _site.site_of(pack, "another", sent.append).begin(1, 2)
+
+
+def test_what_was_stopped_is_not_remembered_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker lives for long, and has many runs."""
+    monkeypatch.setattr(_site, "_halted", {})
+    monkeypatch.setattr(_site, "_RECENT", 3)
+    for n in range(5):
+        _site.standing(f"mark.{n}", "w")
+    assert [run for run, _ in _site._halted] == ["mark.2", "mark.3", "mark.4"]

@@ -208,6 +208,7 @@ def _found(variables: list[tuple[str, str, Any]]) -> Iterator[tuple[ContextVar[A
 
 
 _sites: dict[tuple[str, str], Site] = {}
+_halted: dict[tuple[str, str], None] = {}  # what was stopped here of late, the newest last
 _door = threading.Lock()
 
 
@@ -230,6 +231,7 @@ def site_of(
         if site is None:
             _forget_idle()
             site = _sites[pack.run, worker] = Site(pack, worker, send, is_last)
+            site.stopped = (pack.run, worker) in _halted  # this piece was on its way meanwhile
         return site
 
 
@@ -242,8 +244,11 @@ def _forget_idle() -> None:
 
 
 def standing(run: str, worker: str) -> tuple[str, int, list[int]]:
-    """Stop a run on a worker; see ``Site.standing``. It may never have been there."""
+    """Stop a run on a worker; see ``Site.standing``. It may not have been there yet."""
     with _door:
+        _halted[run, worker] = None
+        if len(_halted) > _RECENT:
+            del _halted[next(iter(_halted))]
         site = _sites.get((run, worker))
     return (worker, 0, []) if site is None else site.standing()
 
