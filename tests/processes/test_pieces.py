@@ -272,3 +272,29 @@ def test_a_pickle_that_is_too_large_for_a_frame_is_that_jobs_error(
     monkeypatch.setattr(_parcels, "_MOST", 1000)
     with pytest.raises(NotPicklable, match="more than 1000 bytes"):
         pack_for("job", "its argument 0", list(range(1000)))
+
+
+def test_what_pickle_adds_to_its_errors_names_keys_and_is_dropped_from_all_of_them() -> None:
+    """As Python 3.14 does, to each error: cloudpickle's own, and the one that it is from."""
+
+    class Refuses:
+        def __reduce__(self) -> Any:
+            try:
+                error = TypeError("not this")
+                error.add_note("when serializing dict item 'hunter2'")
+                error.add_note("said by the program")
+                raise error
+            except TypeError as cause:
+                outer = ValueError("nor so")
+                outer.add_note("when serializing list item 0")
+                raise outer from cause
+
+    with pytest.raises(NotPicklable) as caught:
+        pack_for("send", "its result", [{"hunter2": Refuses()}])
+
+    told: list[str] = []
+    error: BaseException | None = caught.value
+    while error is not None:
+        told += getattr(error, "__notes__", ())
+        error = error.__cause__ or error.__context__
+    assert set(told) == {"said by the program"}

@@ -154,10 +154,18 @@ def pack_for(job: str, what: str, thing: Any, *, by_value: bool = False) -> Parc
 
 
 def _drop_keys(error: BaseException) -> None:
-    """Drop pickle's notes of Python 3.14, such as ``when serializing dict item 'KEY'``."""
-    notes = getattr(error, "__notes__", None)
-    if isinstance(notes, list):
-        notes[:] = [note for note in notes if not str(note).startswith("when serializing ")]
+    """Drop pickle's notes of Python 3.14, such as ``when serializing dict item 'KEY'``.
+
+    They name keys, which may be secrets; and of what is nested too deeply there are thousands.
+    """
+    each: BaseException | None = error
+    for _ in range(10):  # cloudpickle's error has pickle's as its cause
+        if each is None:
+            return
+        notes = getattr(each, "__notes__", None)
+        if isinstance(notes, list):
+            notes[:] = [note for note in notes if not str(note).startswith("when serializing ")]
+        each = each.__cause__ or each.__context__
 
 
 def _is_local(part: Any) -> bool:
