@@ -145,6 +145,10 @@ class Ctx:
     def __init__(self, execution: Any) -> None:
         self.execution = execution
 
+    @property
+    def _outcome(self) -> bool:
+        return self.cancelled
+
     def cancel(self, cause: object) -> None:
         """Stop the run."""
         if not self.cancelled:
