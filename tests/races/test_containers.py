@@ -62,7 +62,7 @@ CONTAINERS: list[tuple[Any, Callable[[Any], object], Callable[[Any], object], li
     ([[0]], *[lambda x: [e.append(1) for e in x]] * 2, ["page[0]"]),
     ([[0]], *[lambda x: [e.append(1) for e in x[:]]] * 2, ["page[...]"]),
     ([], lambda x: x.append(1), lambda x: x[5:] or x.insert(0, 1), ["page"]),
-    ({"x": [1]}, *[lambda d: d.popitem()[1].append(1) if d else 0] * 2, ["page"]),
+    ({"x": [1], "y": [1]}, *[lambda d: d.popitem()[1].append(1)] * 2, ["page"]),
     # the others
     ({1}, lambda s: s.add(2), lambda s: 1 in s, ["page"]),
     ({1}, lambda s: s.discard(2), lambda s: {5} | s, ["page"]),
