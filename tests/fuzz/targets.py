@@ -93,10 +93,18 @@ def folder() -> Iterator[Path]:
             sys.modules.pop("jobs", None)
 
 
+class _Errors(io.TextIOWrapper):
+    """Has a number as real streams have: atheris looks up every ten seconds, and writes there."""
+
+    def fileno(self) -> int:
+        """Return the standard error's."""
+        return 2
+
+
 def said_by(words: list[str]) -> Said:
     """Run a command in this process, with streams as strict as those of a terminal."""
     out = io.TextIOWrapper(io.BytesIO(), encoding="utf-8", write_through=True)
-    err = io.TextIOWrapper(io.BytesIO(), "utf-8", errors="backslashreplace", write_through=True)
+    err = _Errors(io.BytesIO(), "utf-8", errors="backslashreplace", write_through=True)
     with redirect_stdout(out), redirect_stderr(err):
         code = main(words)
     return Said(code, *(os.fsdecode(each.buffer.getvalue()) for each in (out, err)))
