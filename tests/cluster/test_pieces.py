@@ -135,6 +135,17 @@ def test_a_clock_that_is_behind_is_put_forward() -> None:
     assert clocks.at("w", 1_250_000_000) == 0.25
 
 
+def test_a_wall_clock_that_jumps_makes_no_far_job_late(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Row 26: what a worker of a cluster says is moved to a time that can have been."""
+    now = [0]
+    monkeypatch.setattr("gofer._parts.wall_clock", lambda: now[0])
+    monkeypatch.setattr("gofer._parts.clock", lambda: now[0] / 1e9)
+    clocks = Clocks(0)
+    now[0] = 1_000_000_000
+    assert clocks.at("worker", 3600_000_000_000) == 1.0
+    assert clocks.at("worker", 500_000_000) == 0.5
+
+
 @pytest.mark.parametrize("been", [True, False])
 def test_a_piece_began_that_was_on_its_way_when_its_run_was_stopped(been: bool) -> None:
     """It is late by a moment, or the first of its run there: the run is over, and forgotten."""

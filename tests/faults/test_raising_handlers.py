@@ -40,12 +40,12 @@ def works(ctx):
 main = threading.Lock()
 main.acquire()
 
-def sends(workers, real=gofer.backends._workers.Workers._send, times=[], **how):
+def sends(workers, real=gofer.backends._workers.Workers._send, times=[]):
     '''The main thread sends for another, which counts as on its way already.'''
     if threading.current_thread() is threading.main_thread() and not times:
         times.append(1)
         ring()
-    real(workers, **how)
+    real(workers)
 """
 
 INSIDE = """

@@ -17,7 +17,6 @@ import pytest
 
 import gofer
 from gofer import Cancelled, Context, DeadlineExceeded, Group, JobManager, job
-from gofer.backends._clocks import Clocks
 from gofer.backends._execution import Execution
 
 
@@ -114,14 +113,3 @@ def test_a_run_of_nothing_is_in_time_whenever_that_was() -> None:
         assert JobManager([]).execute(ctx).ok
         assert list(gofer.map(abs, [], ctx=ctx)) == []
         refused(ctx)
-
-
-def test_a_wall_clock_that_jumps_makes_no_far_job_late(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Row 26: what a worker of a cluster says is moved to a time that can have been."""
-    now = [0]
-    monkeypatch.setattr("gofer._parts.wall_clock", lambda: now[0])
-    monkeypatch.setattr("gofer._parts.clock", lambda: now[0] / 1e9)
-    clocks = Clocks(0)
-    now[0] = 1_000_000_000
-    assert clocks.at("worker", 3600_000_000_000) == 1.0
-    assert clocks.at("worker", 500_000_000) == 0.5

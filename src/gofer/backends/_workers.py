@@ -28,7 +28,6 @@ from gofer.backends.threads import work
 IDLE_AFTER = 10.0
 """Seconds that a parked thread waits for work before it ends."""
 
-
 OVERDUE = 1.0
 """Seconds after which a thread that is on its way is not counted on any more."""
 
